@@ -1,0 +1,49 @@
+/**
+ * Every limit of peerlog, with its unit. What a limit protects is said beside it; the tests named after it cause the
+ * failure it prevents.
+ */
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+// ---- events ---------------------------------------------------------------------------------------------------
+
+/** Bytes of one encoded event, header and seal included. */
+export const MAX_EVENT_BYTES: number = 1 * MiB
+/** UTF-8 bytes of a subject. */
+export const MAX_SUBJECT_BYTES = 512
+/** UTF-8 bytes of a type. */
+export const MAX_TYPE_BYTES = 128
+/** Causal links of one event; further heads are linked by the events after it. */
+export const MAX_LINKS = 64
+/** Milliseconds that a received event's clock may be ahead of ours before it is held back. */
+export const MAX_CLOCK_AHEAD_MS: number = 5 * 60 * 1000
+/** UTF-8 bytes of a database id. */
+export const MAX_DATABASE_ID_BYTES = 1024
+
+// ---- segments and runs ----------------------------------------------------------------------------------------
+
+/** Events under one signature. */
+export const MAX_SEGMENT_EVENTS = 1024
+/** Bytes of events under one signature, unless a single event is larger. */
+export const MAX_SEGMENT_BYTES: number = 256 * KiB
+/** Bytes of events that a frame is filled up to; more only if one segment is larger. */
+export const FRAME_TARGET_BYTES: number = 64 * KiB
+
+// ---- transports -----------------------------------------------------------------------------------------------
+
+/** Bytes of one message on a connection. */
+export const MAX_MESSAGE_BYTES: number = 4 * MiB
+/** Bytes that a connection's sender may have on the way to a receiver that does not read. */
+export const CONNECTION_WINDOW_BYTES: number = 1 * MiB
+/** Outgoing connections that one topic opens by itself. */
+export const MAX_OUTGOING_PEERS = 64
+/** Incoming connections that one transport accepts. */
+export const MAX_INCOMING_PEERS = 256
+/** Topics that a remote peer may offer on one link before we joined them. */
+export const MAX_UNMATCHED_CHANNELS = 64
+/** Default milliseconds for a connection, handshake or announcement to come about. */
+export const DEFAULT_TIMEOUT_MS = 30_000
+/** Milliseconds before the first attempt to reconnect, doubled each time up to the next figure, with full jitter. */
+export const RECONNECT_MIN_MS = 250
+export const RECONNECT_MAX_MS = 30_000
