@@ -27,6 +27,8 @@ export const MAX_DATABASE_ID_BYTES = 1024
 export const MAX_SEGMENT_EVENTS = 1024
 /** Bytes of events under one signature, unless a single event is larger. */
 export const MAX_SEGMENT_BYTES: number = 256 * KiB
+/** Events that one run on the wire may claim, before anything is allocated for them. */
+export const MAX_RUN_EVENTS = 4096
 /** Bytes of events that a frame is filled up to; more only if one segment is larger. */
 export const FRAME_TARGET_BYTES: number = 64 * KiB
 

@@ -1,0 +1,228 @@
+import sodium from 'sodium-universal'
+import { Reader, varintBytes, writeVarint } from '../base/codec.ts'
+import { PeerlogError } from '../base/errors.ts'
+import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SUBJECT_BYTES, MAX_TYPE_BYTES } from '../base/limits.ts'
+import type { Timestamp } from './clock.ts'
+import { subjectFault } from './subject.ts'
+
+/**
+ * Event bytes, version 1. Integers are big-endian; varints are LEB128 in their shortest form.
+ *
+ *   header   version  u8        1
+ *            flags    u8        bit 0: sealed; the others 0
+ *            author   32 bytes  Ed25519 public key
+ *            seq      varint    position in the author's log, from 0
+ *   then, unsealed:  body
+ *   or, sealed:      nonce 24 bytes ‖ XChaCha20-Poly1305(body), with the header as associated data
+ *
+ *   body     time     u48       milliseconds since 1970 ┐ hybrid logical clock
+ *            tick     u16                               ┘
+ *            format   u8        of the data: 0 JSON text in UTF-8, 1 bytes
+ *            subject  varint length ‖ UTF-8
+ *            type     varint length ‖ UTF-8; length 0: none
+ *            links    varint n ‖ n × (author 32 ‖ seq varint ‖ time u48 ‖ tick u16), authors strictly ascending
+ *            data     the rest
+ *
+ * The event's id is BLAKE2b-256 of all of it. Every field has one encoding, so encode(decode(bytes)) gives the bytes.
+ */
+export const EVENT_VERSION = 1
+const FLAG_SEALED = 1
+const AUTHOR_BYTES = 32
+const NONCE_BYTES = 24
+const SEAL_TAG_BYTES = 16
+const FORMAT_JSON = 0
+const FORMAT_BYTES = 1
+const LINK_MIN_BYTES = AUTHOR_BYTES + 1 + 8
+
+export interface EventHeader {
+  author: Buffer
+  seq: number
+  sealed: boolean
+  /** Bytes of the header: what follows is the body, sealed or not. */
+  headerBytes: number
+}
+
+/** The head of another author's log that the author had seen. */
+export interface Link extends Timestamp {
+  author: Buffer
+  seq: number
+}
+
+export interface EventBody extends Timestamp {
+  subject: string
+  /** Empty: none. */
+  type: string
+  links: Link[]
+  json: boolean
+  data: Buffer
+}
+
+/** Why bytes are not an event, or not one that we can read. */
+export type EventFault =
+  | 'TOO_LARGE'
+  | 'UNKNOWN_VERSION'
+  | 'MALFORMED_HEADER'
+  | 'NOT_SEALED'
+  | 'CANNOT_UNSEAL'
+  | 'MALFORMED_BODY'
+  | 'INVALID_SUBJECT'
+  | 'CLOCK_NOT_AFTER_LINK'
+
+/** Fills the array with unpredictable bytes. */
+export type RandomFill = (into: Uint8Array) => void
+
+// Scratch space for bodies on their way into or out of a seal: encoding is synchronous and never re-entered.
+const SCRATCH = Buffer.allocUnsafeSlow(MAX_EVENT_BYTES)
+
+/**
+ * @param sealKey 32 bytes, or null for an event that anyone can read.
+ * @throws {PeerlogError} `EVENT_TOO_LARGE`. Everything else is the caller's to check before.
+ */
+export function encodeEvent(
+  author: Uint8Array,
+  seq: number,
+  body: EventBody,
+  sealKey: Uint8Array | null,
+  randomFill: RandomFill,
+): Buffer {
+  const headerBytes = 2 + AUTHOR_BYTES + varintBytes(seq)
+  const overhead = headerBytes + (sealKey === null ? 0 : NONCE_BYTES + SEAL_TAG_BYTES)
+  const subjectBytes = Buffer.byteLength(body.subject, 'utf8')
+  const typeBytes = Buffer.byteLength(body.type, 'utf8')
+  const frontBytes = 9 + varintBytes(subjectBytes) + subjectBytes + varintBytes(typeBytes) + typeBytes
+  const bodyBytes = frontBytes + linksBytes(body.links) + body.data.length
+  if (overhead + bodyBytes > MAX_EVENT_BYTES) {
+    throw new PeerlogError('EVENT_TOO_LARGE', `the event would have ${overhead + bodyBytes} bytes`, {
+      hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data or store it elsewhere and append its name`,
+    })
+  }
+  const bytes = Buffer.allocUnsafeSlow(overhead + bodyBytes)
+  bytes[0] = EVENT_VERSION
+  bytes[1] = sealKey === null ? 0 : FLAG_SEALED
+  bytes.set(author, 2)
+  writeVarint(bytes, 2 + AUTHOR_BYTES, seq)
+  if (sealKey === null) {
+    writeBody(bytes, headerBytes, body, subjectBytes, typeBytes)
+    return bytes
+  }
+  writeBody(SCRATCH, 0, body, subjectBytes, typeBytes)
+  const nonce = bytes.subarray(headerBytes, headerBytes + NONCE_BYTES)
+  randomFill(nonce)
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+    bytes.subarray(headerBytes + NONCE_BYTES),
+    SCRATCH.subarray(0, bodyBytes),
+    bytes.subarray(0, headerBytes),
+    null,
+    nonce,
+    sealKey,
+  )
+  return bytes
+}
+
+function linksBytes(links: Link[]): number {
+  let bytes = varintBytes(links.length)
+  for (const link of links) bytes += LINK_MIN_BYTES - 1 + varintBytes(link.seq)
+  return bytes
+}
+
+function writeBody(into: Buffer, offset: number, body: EventBody, subjectBytes: number, typeBytes: number): void {
+  let at = writeTimestamp(into, offset, body)
+  into[at++] = body.json ? FORMAT_JSON : FORMAT_BYTES
+  at = writeVarint(into, at, subjectBytes)
+  at += into.write(body.subject, at, 'utf8')
+  at = writeVarint(into, at, typeBytes)
+  at += into.write(body.type, at, 'utf8')
+  at = writeVarint(into, at, body.links.length)
+  for (const link of body.links) {
+    into.set(link.author, at)
+    at = writeVarint(into, at + AUTHOR_BYTES, link.seq)
+    at = writeTimestamp(into, at, link)
+  }
+  into.set(body.data, at)
+}
+
+function writeTimestamp(into: Buffer, offset: number, { time, tick }: Timestamp): number {
+  into.writeUIntBE(time, offset, 6)
+  return into.writeUInt16BE(tick, offset + 6)
+}
+
+/** The clear part of an event. Any bytes give a header or a fault, never an exception. */
+export function decodeEventHeader(bytes: Buffer): EventHeader | EventFault {
+  if (bytes.length > MAX_EVENT_BYTES) return 'TOO_LARGE'
+  const reader = new Reader(bytes)
+  const version = reader.u8()
+  const flags = reader.u8()
+  const author = reader.bytes(AUTHOR_BYTES)
+  const seq = reader.varint()
+  if (!reader.ok) return 'MALFORMED_HEADER'
+  if (version !== EVENT_VERSION) return 'UNKNOWN_VERSION'
+  if (flags > FLAG_SEALED) return 'MALFORMED_HEADER'
+  return { author, seq, sealed: flags === FLAG_SEALED, headerBytes: reader.offset }
+}
+
+/**
+ * What an event says. Any bytes give a body or a fault, never an exception, and the same one on every replica that
+ * holds the key. `data` is a copy where the event was sealed and a view where not.
+ *
+ * @param sealKey the database's; with one, an event that is not sealed is refused: a peer without the key could have made it.
+ */
+export function decodeEventBody(bytes: Buffer, header: EventHeader, sealKey: Uint8Array | null): EventBody | EventFault {
+  if (!header.sealed) {
+    return sealKey === null ? decodeBody(bytes.subarray(header.headerBytes)) : 'NOT_SEALED'
+  }
+  const sealed = bytes.length - header.headerBytes - NONCE_BYTES
+  if (sealKey === null || sealed < SEAL_TAG_BYTES) return 'CANNOT_UNSEAL'
+  const body = SCRATCH.subarray(0, sealed - SEAL_TAG_BYTES)
+  const nonceEnd = header.headerBytes + NONCE_BYTES
+  try {
+    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
+      body,
+      null,
+      bytes.subarray(nonceEnd),
+      bytes.subarray(0, header.headerBytes),
+      bytes.subarray(header.headerBytes, nonceEnd),
+      sealKey,
+    )
+  } catch {
+    return 'CANNOT_UNSEAL'
+  }
+  const decoded = decodeBody(body)
+  if (typeof decoded !== 'string') {
+    decoded.data = Buffer.from(decoded.data)
+    for (const link of decoded.links) link.author = Buffer.from(link.author)
+  }
+  return decoded
+}
+
+function decodeBody(bytes: Buffer): EventBody | EventFault {
+  const reader = new Reader(bytes)
+  const time = reader.u48()
+  const tick = reader.u16()
+  const format = reader.u8()
+  const subject = reader.text(MAX_SUBJECT_BYTES)
+  const type = reader.text(MAX_TYPE_BYTES)
+  const links = readLinks(reader)
+  const data = reader.rest()
+  if (!reader.ok || format > FORMAT_BYTES) return 'MALFORMED_BODY'
+  if (subjectFault(subject) !== null) return 'INVALID_SUBJECT'
+  for (const link of links) {
+    if (link.time > time || (link.time === time && link.tick >= tick)) return 'CLOCK_NOT_AFTER_LINK'
+  }
+  return { time, tick, subject, type, links, json: format === FORMAT_JSON, data }
+}
+
+function readLinks(reader: Reader): Link[] {
+  const count = reader.varint()
+  const links: Link[] = []
+  if (count > MAX_LINKS) reader.fail()
+  for (let i = 0; i < count && reader.ok; i++) {
+    const author = reader.bytes(AUTHOR_BYTES)
+    const seq = reader.varint()
+    const time = reader.u48()
+    const tick = reader.u16()
+    const previous = links.at(-1)
+    if (previous !== undefined && Buffer.compare(previous.author, author) >= 0) reader.fail()
+    links.push({ author, seq, time, tick })
+  }
+  return links
+}
