@@ -3,7 +3,7 @@
  * a window or a named limit allows, and `onTake` tells when room came back.
  */
 export class AsyncQueue<T> {
-  #values: T[] = []
+  #values: (T | undefined)[] = []
   #first = 0
   #waiting: ((value: T | null) => void)[] = []
   #ended = false
@@ -38,11 +38,12 @@ export class AsyncQueue<T> {
   /** The next value; null once the queue has ended and is empty. */
   take(): Promise<T | null> {
     if (this.size > 0) {
-      const value = this.#values[this.#first++] as T
+      const value = this.#values[this.#first] as T
+      this.#values[this.#first++] = undefined
       if (this.#first === this.#values.length) {
         this.#values = []
         this.#first = 0
-      } else if (this.#first >= 1024) {
+      } else if (this.#first >= 1024 && this.#first * 2 >= this.#values.length) {
         this.#values = this.#values.slice(this.#first)
         this.#first = 0
       }

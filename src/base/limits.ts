@@ -23,6 +23,8 @@ export const MAX_DATABASE_ID_BYTES = 1024
 
 // ---- segments and runs ----------------------------------------------------------------------------------------
 
+/** Events of one log: up to here the numbers of its Merkle nodes are exact, being below 2^53. */
+export const MAX_LOG_LENGTH: number = 2 ** 52
 /** Events under one signature. */
 export const MAX_SEGMENT_EVENTS = 1024
 /** Bytes of events under one signature, unless a single event is larger. */
@@ -49,3 +51,20 @@ export const DEFAULT_TIMEOUT_MS = 30_000
 /** Milliseconds before the first attempt to reconnect, doubled each time up to the next figure, with full jitter. */
 export const RECONNECT_MIN_MS = 250
 export const RECONNECT_MAX_MS = 30_000
+
+// ---- store ----------------------------------------------------------------------------------------------------
+
+/** Events between two stored states of a log's MMR: what it costs at most to know the peaks at any length. */
+export const MMR_CHECKPOINT_EVENTS = 4096
+/** Ids kept in memory before they are sorted and merged into the index on disk. */
+export const ID_INDEX_BATCH = 65_536
+/** Subjects whose numbers are kept in memory. */
+export const SUBJECT_CACHE_ENTRIES = 10_000
+/** Subjects that a pattern may match for its reads to use the index of each. */
+export const MAX_INDEXED_SUBJECTS = 16
+/** Bytes of verified runs held back because their clocks are ahead of ours; beyond it they are asked for again later. */
+export const MAX_HELD_BYTES: number = 16 * MiB
+/** Events that one read hands out before other work gets its turn. */
+export const READ_BATCH_EVENTS = 256
+/** Milliseconds of appends without a pause before other work gets its turn. */
+export const APPEND_BURST_MS = 8

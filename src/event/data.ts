@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { PeerlogError } from '../base/errors.ts'
 import { asBuffer } from '../base/bytes.ts'
 
@@ -34,6 +35,7 @@ export function encodeData(data: unknown): EncodedData {
 /** The value that was appended, or undefined when an author wrote bytes that are no JSON text. */
 export function decodeData(json: boolean, bytes: Uint8Array): unknown {
   if (!json) return new Uint8Array(bytes)
+  if (!isUtf8(bytes)) return undefined
   try {
     return JSON.parse(asBuffer(bytes).toString('utf8')) as unknown
   } catch {

@@ -47,6 +47,11 @@ async function stretch(passphrase: string, tag: Buffer): Promise<Buffer> {
       hint: 'Leave it out for a database without a secret, or choose a passphrase of several words',
     })
   }
+  if (!passphrase.isWellFormed()) {
+    throw new PeerlogError('INVALID_ARGUMENT', 'the secret has a lone surrogate, so it is not well-formed Unicode', {
+      hint: `Pass ${SECRET_BYTES} random bytes as a Uint8Array instead`,
+    })
+  }
   // The same passphrase must give the same bytes on every keyboard.
   const password = Buffer.from(passphrase.normalize('NFC'), 'utf8')
   const salt = hash([label('argon2id'), tag]).subarray(0, sodium.crypto_pwhash_SALTBYTES)

@@ -1,6 +1,7 @@
 import { Reader, varintBytes, writeVarint } from '../base/codec.ts'
 import { hash } from '../base/hash.ts'
-import { MAX_EVENT_BYTES, MAX_RUN_EVENTS } from '../base/limits.ts'
+import { MAX_EVENT_BYTES, MAX_LOG_LENGTH, MAX_RUN_EVENTS } from '../base/limits.ts'
+import type { EventHeader } from './event.ts'
 import { decodeEventHeader } from './event.ts'
 import { Mmr, peaksBytes } from './mmr.ts'
 import type { Signature } from './signature.ts'
@@ -69,7 +70,7 @@ export function readRun(reader: Reader): Run {
   const peaks = flags === FLAG_PEAKS ? reader.bytes(peaksBytes(from)) : null
   const count = reader.varint()
   if (count > MAX_RUN_EVENTS || (count === 0 && peaks === null)) reader.fail()
-  if (from + count > Number.MAX_SAFE_INTEGER) reader.fail()
+  if (from + count > MAX_LOG_LENGTH) reader.fail()
   const suite = reader.u8()
   const size = signatureBytes(suite)
   if (size === null) reader.fail()
@@ -90,6 +91,7 @@ export type RunFault =
   | 'WRONG_SIGNATURE'
 
 export interface VerifiedRun {
+  headers: EventHeader[]
   /** The events' ids. */
   ids: Buffer[]
   /** The log's MMR after the run. */
@@ -102,6 +104,8 @@ export interface VerifiedRun {
  * @param before the log's MMR at `run.from`; it is not changed.
  */
 export function verifyRun(run: Run, before: Mmr, databaseTag: Uint8Array): VerifiedRun | RunFault {
+  if (before.length !== run.from) return 'WRONG_EVENT'
+  const headers: EventHeader[] = []
   const ids: Buffer[] = []
   const mmr = before.clone()
   for (const bytes of run.events) {
@@ -109,9 +113,10 @@ export function verifyRun(run: Run, before: Mmr, databaseTag: Uint8Array): Verif
     if (typeof header === 'string') return 'WRONG_EVENT'
     if (header.seq !== mmr.length || !header.author.equals(run.author)) return 'WRONG_EVENT'
     const id = hash(bytes)
+    headers.push(header)
     ids.push(id)
     mmr.append(id)
   }
   const head = { databaseTag, author: run.author, length: mmr.length, root: mmr.root() }
-  return verifyHead(head, run.signature) ? { ids, mmr } : 'WRONG_SIGNATURE'
+  return verifyHead(head, run.signature) ? { headers, ids, mmr } : 'WRONG_SIGNATURE'
 }

@@ -1,0 +1,204 @@
+import { assert } from '../base/errors.ts'
+import { hash } from '../base/hash.ts'
+import { MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
+import { Mmr } from '../event/mmr.ts'
+import type { Run } from '../event/run.ts'
+import type { Signature } from '../event/signature.ts'
+import type { Log } from './logs.ts'
+import type { Database, Statement } from './sqlite.ts'
+
+/** What is stored of an event beside its bytes; null where we can't read it. */
+export interface Index {
+  time: number
+  tick: number
+  subject: string
+  type: string
+}
+
+interface Stretch {
+  position: number
+  /** Events from here on that belong together. */
+  count: number
+}
+
+type EventRow = [number, number | null, number | null, number | null, string | null, Buffer | null, Buffer]
+
+/** Rows that are read at once when a run is put together. */
+const RUN_ROWS = 256
+
+/** The tables `events`, `extents`, `checkpoints` and `subjects`: which event lies where. */
+export class EventTable {
+  #nextPosition: number
+  #lastAuthor = 0
+  #lastSeq = -1
+  readonly #subjects = new Map<string, number>()
+  readonly #insert: Statement<EventRow>
+  readonly #insertExtent: Statement<[number, number, number]>
+  readonly #insertCheckpoint: Statement<[number, number, Buffer]>
+  readonly #findExtent: Statement<[number, number], { position: number; seq: number }>
+  readonly #nextExtent: Statement<[number, number], number>
+  readonly #findCheckpoint: Statement<[number, number], { length: number; peaks: Buffer }>
+  readonly #range: Statement<[number, number, number], [Buffer, Buffer | null]>
+  readonly #bytesAt: Statement<[number], Buffer>
+  readonly #findSubject: Statement<[string], number>
+  readonly #insertSubject: Statement<[string]>
+
+  constructor(db: Database) {
+    this.#insert = db.prepare(
+      'INSERT INTO events (position, time, tick, subject, type, signature, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    )
+    this.#insertExtent = db.prepare('INSERT INTO extents (position, author, seq) VALUES (?, ?, ?)')
+    this.#insertCheckpoint = db.prepare('INSERT OR REPLACE INTO checkpoints (author, length, peaks) VALUES (?, ?, ?)')
+    this.#findExtent = db.prepare(
+      'SELECT position, seq FROM extents WHERE author = ? AND seq <= ? ORDER BY seq DESC LIMIT 1',
+    )
+    this.#nextExtent = db
+      .prepare<[number, number], number>('SELECT seq FROM extents WHERE author = ? AND seq > ? ORDER BY seq LIMIT 1')
+      .pluck()
+    this.#findCheckpoint = db.prepare(
+      'SELECT length, peaks FROM checkpoints WHERE author = ? AND length <= ? ORDER BY length DESC LIMIT 1',
+    )
+    this.#range = db
+      .prepare<[number, number, number]>(
+        'SELECT bytes, signature FROM events WHERE position >= ? AND position < ? ORDER BY position LIMIT ?',
+      )
+      .raw() as unknown as Statement<[number, number, number], [Buffer, Buffer | null]>
+    this.#bytesAt = db.prepare<[number], Buffer>('SELECT bytes FROM events WHERE position = ?').pluck()
+    this.#findSubject = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
+    this.#insertSubject = db.prepare('INSERT INTO subjects (name) VALUES (?)')
+    const highest = 'SELECT max(coalesce((SELECT max(position) FROM events), 0), coalesce((SELECT max(position) FROM authors), 0))'
+    this.#nextPosition = (db.prepare<[], number>(highest).pluck().get() ?? 0) + 1
+  }
+
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /**
+   * Inside a transaction: stores one event at the next position and returns it.
+   *
+   * @param signature of the head that this event ends, as suite ‖ signature; null within a segment.
+   */
+  insert(log: Log, seq: number, bytes: Buffer, index: Index | null, signature: Buffer | null): number {
+    const position = this.#nextPosition++
+    if (log.no !== this.#lastAuthor || seq !== this.#lastSeq + 1) this.#insertExtent.run(position, log.no, seq)
+    this.#lastAuthor = log.no
+    this.#lastSeq = seq
+    if (index === null) {
+      this.#insert.run(position, null, null, null, null, signature, bytes)
+    } else {
+      const type = index.type === '' ? null : index.type
+      this.#insert.run(position, index.time, index.tick, this.#subjectNo(index.subject), type, signature, bytes)
+    }
+    return position
+  }
+
+  /** Inside a transaction: notes the MMR's state if these ids carry the log past a checkpoint. */
+  checkpoint(log: Log, before: Mmr, ids: readonly Buffer[]): void {
+    let mmr: Mmr | null = null
+    let next = (Math.floor(before.length / MMR_CHECKPOINT_EVENTS) + 1) * MMR_CHECKPOINT_EVENTS
+    for (let added = 0; before.length + ids.length >= next; next += MMR_CHECKPOINT_EVENTS) {
+      mmr ??= before.clone()
+      while (mmr.length < next) mmr.append(ids[added++] as Buffer)
+      this.#insertCheckpoint.run(log.no, next, mmr.peaks())
+    }
+  }
+
+  /** After a rollback: back to what the file says. */
+  reset(nextPosition: number): void {
+    this.#nextPosition = nextPosition
+    this.#lastAuthor = 0
+    this.#lastSeq = -1
+    this.#subjects.clear()
+  }
+
+  #subjectNo(name: string): number {
+    let no = this.#subjects.get(name)
+    if (no === undefined) {
+      no = this.#findSubject.get(name) ?? Number(this.#insertSubject.run(name).lastInsertRowid)
+      if (this.#subjects.size >= SUBJECT_CACHE_ENTRIES) this.#subjects.clear()
+      this.#subjects.set(name, no)
+    }
+    return no
+  }
+
+  bytesAt(position: number): Buffer | null {
+    return this.#bytesAt.get(position) ?? null
+  }
+
+  /** Where the events of a log lie from seq on, as far as they follow each other. */
+  #stretch(log: Log, seq: number): Stretch {
+    const extent = this.#findExtent.get(log.no, seq)
+    assert(extent !== undefined && seq < log.mmr.length, 'an event that is held has a place')
+    const end = this.#nextExtent.get(log.no, seq) ?? log.mmr.length
+    return { position: extent.position + (seq - extent.seq), count: end - seq }
+  }
+
+  /** The log's events from seq on, in order, with the signatures of the heads that they end. */
+  *rows(log: Log, from: number): Generator<[Buffer, Buffer | null]> {
+    for (let seq = from; seq < log.mmr.length; ) {
+      const { position, count } = this.#stretch(log, seq)
+      for (let done = 0; done < count; ) {
+        const rows = this.#range.all(position + done, position + count, RUN_ROWS)
+        assert(rows.length > 0, 'a stretch without its events')
+        yield* rows
+        done += rows.length
+      }
+      seq += count
+    }
+  }
+
+  /**
+   * Events from `from` to a signed head: as many as fit `maxBytes`, or one segment if that is larger. Null when there is
+   * nothing after `from`.
+   */
+  readRun(log: Log, from: number, maxBytes: number): Run | null {
+    if (from >= log.mmr.length) return null
+    const events: Buffer[] = []
+    let bytes = 0
+    let whole = 0
+    let signature: Buffer | null = null
+    for (const [event, signed] of this.rows(log, from)) {
+      bytes += event.length
+      if (bytes > maxBytes && signature !== null) break
+      events.push(event)
+      if (signed !== null) {
+        whole = events.length
+        signature = signed
+      }
+    }
+    assert(signature !== null, 'a log that ends without a signature')
+    events.length = whole
+    return { author: log.author, from, peaks: null, signature: unpackSignature(signature), events }
+  }
+
+  /** The MMR when the log had that length. */
+  mmrAt(log: Log, length: number): Mmr {
+    if (length === log.mmr.length) return log.mmr
+    const checkpoint = this.#findCheckpoint.get(log.no, length)
+    const mmr = checkpoint === undefined ? new Mmr() : Mmr.from(checkpoint.length, checkpoint.peaks)
+    if (mmr.length === length) return mmr
+    for (const [bytes] of this.rows(log, mmr.length)) {
+      mmr.append(hash(bytes))
+      if (mmr.length === length) break
+    }
+    return mmr
+  }
+
+  /** The signature of the head that the log ends with. */
+  lastSignature(log: Log): Signature | null {
+    if (log.mmr.length === 0) return null
+    for (const [, signature] of this.rows(log, log.mmr.length - 1)) {
+      if (signature !== null) return unpackSignature(signature)
+    }
+    return null
+  }
+}
+
+export function packSignature(signature: Signature): Buffer {
+  return Buffer.concat([Uint8Array.of(signature.suite), signature.bytes])
+}
+
+function unpackSignature(packed: Buffer): Signature {
+  return { suite: packed[0] as number, bytes: packed.subarray(1) }
+}

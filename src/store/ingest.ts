@@ -1,0 +1,62 @@
+import { equalBytes } from '../base/bytes.ts'
+import type { Run, VerifiedRun } from '../event/run.ts'
+import { encodeForkProof } from '../event/fork.ts'
+import { verifyRun } from '../event/run.ts'
+import { Mmr } from '../event/mmr.ts'
+import type { EventTable } from './event-table.ts'
+import type { Log } from './logs.ts'
+
+/** What became of a received run. */
+export type IngestStatus =
+  /** Verified and durable. */
+  | 'stored'
+  /** Everything in it was here. */
+  | 'duplicate'
+  /** Something before it is missing. */
+  | 'gap'
+  /** Verified, but its clock is ahead of ours: kept aside until then. */
+  | 'held'
+  /** It does not continue what we hold; its peaks would tell who is wrong. */
+  | 'unverified'
+  /** The sender lied: no author signed this. */
+  | 'invalid'
+  /** The author signed two contradicting histories; the log is frozen from now on. */
+  | 'forked'
+  /** The log has been frozen before. */
+  | 'frozen'
+
+export type RunCheck = { status: 'verified'; run: Run; verified: VerifiedRun } | { status: IngestStatus; proof?: Buffer }
+
+/** Compares a received run with the log that it should continue. Nothing is written. */
+export function checkRun(run: Run, log: Log, table: EventTable, databaseTag: Uint8Array): RunCheck {
+  if (log.fork !== null) return { status: 'frozen' }
+  const length = log.mmr.length
+  const end = run.from + run.events.length
+  if (run.from > length) return { status: 'gap' }
+  if (run.from < length && end <= length && run.peaks === null) return { status: 'duplicate' }
+  if (run.peaks !== null) {
+    const ours = table.mmrAt(log, run.from)
+    if (!equalBytes(ours.peaks(), run.peaks)) return checkFork(run, ours, log, table, databaseTag)
+    if (end <= length) return { status: 'duplicate' }
+  }
+  const rest = run.from === length ? run : { ...run, from: length, events: run.events.slice(length - run.from) }
+  const verified = verifyRun(rest, log.mmr, databaseTag)
+  if (typeof verified !== 'string') return { status: 'verified', run: rest, verified }
+  const conclusive = verified === 'WRONG_EVENT' || (run.peaks !== null && run.from === length)
+  return { status: conclusive ? 'invalid' : 'unverified' }
+}
+
+/**
+ * The sender says that the log began otherwise than ours. If the author's signature covers that, the author signed two
+ * histories, and the two runs together prove it to anyone.
+ */
+function checkFork(run: Run, ours: Mmr, log: Log, table: EventTable, databaseTag: Uint8Array): RunCheck {
+  const theirs = Mmr.from(run.from, run.peaks as Buffer)
+  if (typeof verifyRun(run, theirs, databaseTag) === 'string') return { status: 'invalid' }
+  // Our own half must end at a signed head too: the run from there to our next signature.
+  const next = table.readRun(log, run.from, 0)
+  const signature = next?.signature ?? table.lastSignature(log)
+  if (signature === null) return { status: 'invalid' }
+  const own: Run = { author: log.author, from: run.from, peaks: ours.peaks(), signature, events: next?.events ?? [] }
+  return { status: 'forked', proof: encodeForkProof(own, run) }
+}

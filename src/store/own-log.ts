@@ -1,0 +1,129 @@
+import { randomFillSync } from 'node:crypto'
+import { toHex } from '../base/bytes.ts'
+import { hash } from '../base/hash.ts'
+import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../base/limits.ts'
+import type { HybridClock, Timestamp } from '../event/clock.ts'
+import type { EncodedData } from '../event/data.ts'
+import type { Link } from '../event/event.ts'
+import { encodeEvent } from '../event/event.ts'
+import type { DatabaseKeys } from '../event/keys.ts'
+import type { Mmr } from '../event/mmr.ts'
+import type { Run } from '../event/run.ts'
+import type { AuthorKeyPair } from '../event/signature.ts'
+import { signHead } from '../event/signature.ts'
+import type { Log } from './logs.ts'
+
+/** An event that is to be appended. */
+export interface NewEvent {
+  subject: string
+  /** Empty: none. */
+  type: string
+  data: unknown
+  encoded: EncodedData
+}
+
+/** Events under one signature, ready to be stored. */
+export interface Segment {
+  run: Run
+  ids: Buffer[]
+  timestamps: Timestamp[]
+  before: Mmr
+}
+
+/** Bytes of header, seal, clock and length prefixes that an event has at most beside subject, type, links and data. */
+const EVENT_OVERHEAD_BYTES = 128
+
+const RANDOM = Buffer.alloc(24 * 256)
+let randomUsed = RANDOM.length
+
+/** Unpredictable bytes, fetched from the operating system many nonces at a time. */
+function randomFill(into: Uint8Array): void {
+  if (randomUsed + into.length > RANDOM.length) {
+    randomFillSync(RANDOM)
+    randomUsed = 0
+  }
+  into.set(RANDOM.subarray(randomUsed, randomUsed + into.length))
+  RANDOM.fill(0, randomUsed, randomUsed + into.length)
+  randomUsed += into.length
+}
+
+/** The log that this replica writes: encodes, seals, hashes and signs new events, and links them to what it has seen. */
+export class OwnLog {
+  readonly keyPair: AuthorKeyPair
+  readonly hex: string
+  readonly #keys: DatabaseKeys
+  readonly #clock: HybridClock
+  /** Heads of other logs since our last event, in the order of their arrival. */
+  readonly #seen = new Map<string, Link>()
+
+  constructor(keyPair: AuthorKeyPair, keys: DatabaseKeys, clock: HybridClock) {
+    this.keyPair = keyPair
+    this.hex = toHex(keyPair.publicKey)
+    this.#keys = keys
+    this.#clock = clock
+  }
+
+  /** Takes note of another author's new head. */
+  see(log: Log): void {
+    if (log.hex === this.hex || log.time === 0) return
+    this.#seen.delete(log.hex)
+    this.#seen.set(log.hex, { author: log.author, seq: log.mmr.length - 1, time: log.time, tick: log.tick })
+  }
+
+  /** Forgets the heads that the stored events have linked. */
+  linked(links: readonly Link[]): void {
+    for (const link of links) {
+      const hex = toHex(link.author)
+      if (this.#seen.get(hex)?.seq === link.seq) this.#seen.delete(hex)
+    }
+  }
+
+  /** The next links, as many as fit beside the event. */
+  nextLinks(event: NewEvent): Link[] {
+    if (this.#seen.size === 0) return []
+    const text = Buffer.byteLength(event.subject, 'utf8') + Buffer.byteLength(event.type, 'utf8')
+    const room = MAX_EVENT_BYTES - EVENT_OVERHEAD_BYTES - text - event.encoded.bytes.length
+    const links: Link[] = []
+    for (const link of this.#seen.values()) {
+      if (links.length === MAX_LINKS || (links.length + 1) * 48 > room) break
+      links.push(link)
+    }
+    return links.sort((a, b) => Buffer.compare(a.author, b.author))
+  }
+
+  /** Segments that continue the log. Nothing is changed here until they are stored. */
+  *segments(log: Log, items: readonly NewEvent[], links: Link[]): Generator<Segment> {
+    let mmr = log.mmr.clone()
+    for (let done = 0; done < items.length; ) {
+      const before = mmr
+      mmr = before.clone()
+      const segment: Segment = {
+        run: { author: log.author, from: before.length, peaks: null, signature: { suite: 0, bytes: EMPTY }, events: [] },
+        ids: [],
+        timestamps: [],
+        before,
+      }
+      let bytes = 0
+      while (done < items.length && segment.ids.length < MAX_SEGMENT_EVENTS) {
+        const item = items[done] as NewEvent
+        const timestamp = this.#clock.next()
+        const { subject, type, encoded } = item
+        const body = { ...timestamp, subject, type, links: done === 0 ? links : [], json: encoded.json, data: encoded.bytes }
+        const event = encodeEvent(log.author, mmr.length, body, this.#keys.seal, randomFill)
+        bytes += event.length
+        if (bytes > MAX_SEGMENT_BYTES && segment.ids.length > 0) break
+        const id = hash(event)
+        mmr.append(id)
+        segment.run.events.push(event)
+        segment.ids.push(id)
+        segment.timestamps.push(timestamp)
+        done++
+      }
+      const head = { databaseTag: this.#keys.tag, author: log.author, length: mmr.length, root: mmr.root() }
+      segment.run.signature = signHead(head, this.keyPair)
+      yield segment
+    }
+  }
+}
+
+const EMPTY = Buffer.alloc(0)

@@ -1,0 +1,195 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { PeerlogError } from '../base/errors.ts'
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
+
+/** The connection to one SQLite file. The only file of peerlog that imports better-sqlite3. */
+export type Database = Sqlite.Database
+export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> = Sqlite.Statement<Parameters, Row>
+
+export type Transaction = Sqlite.Transaction<(work: () => void) => void>
+
+export interface DatabaseOptions {
+  path: string
+  /** Nothing is written and no lock is taken; another process may write at the same time. */
+  readOnly: boolean
+  /** `'process'`: what was acknowledged survives the end of the process; `'full'`: the loss of power too. */
+  durability: 'process' | 'full'
+}
+
+export interface OpenDatabase {
+  db: Database
+  /** True if there was no file, or an empty one. */
+  created: boolean
+  close(): void
+}
+
+const MAGIC = Buffer.from('SQLite format 3\0', 'latin1')
+const HEADER_BYTES = 100
+const CACHE_KIB = 32 * 1024
+/** Pages in the write-ahead log before they are moved to the file: 16 MiB. */
+const CHECKPOINT_PAGES = 4096
+
+/**
+ * Opens or creates a peerlog database. A file of somebody else, of a newer peerlog or a damaged one is refused before
+ * anything is written to it or beside it.
+ */
+export function openDatabase(options: DatabaseOptions): OpenDatabase {
+  if (options.path === ':memory:') {
+    const db = new Sqlite(':memory:')
+    migrate(db, 0)
+    return { db, created: true, close: () => void db.close() }
+  }
+  const found = inspectFile(options.path, options.readOnly)
+  const lock = options.readOnly ? null : takeLock(options.path)
+  try {
+    const db = new Sqlite(options.path, { readonly: options.readOnly })
+    try {
+      prepare(db, found.created, options)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+    return {
+      db,
+      created: found.created,
+      close: () => {
+        db.close()
+        lock?.close()
+      },
+    }
+  } catch (error) {
+    lock?.close()
+    throw translateError(error, options.path)
+  }
+}
+
+function prepare(db: Database, created: boolean, options: DatabaseOptions): void {
+  if (options.readOnly) return
+  // The application id goes into the file itself before there is a write-ahead log: it is read without SQLite.
+  if (created) db.pragma(`application_id = ${APPLICATION_ID}`)
+  db.pragma('journal_mode = WAL')
+  db.pragma(`synchronous = ${options.durability === 'full' ? 'FULL' : 'NORMAL'}`)
+  db.pragma(`cache_size = -${CACHE_KIB}`)
+  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+  migrate(db, db.pragma('user_version', { simple: true }) as number)
+}
+
+function migrate(db: Database, version: number): void {
+  for (let next = version; next < SCHEMA_VERSION; next++) {
+    db.transaction(() => {
+      db.exec(MIGRATIONS[next] as string)
+      db.pragma(`user_version = ${next + 1}`)
+    })()
+  }
+  if (version < SCHEMA_VERSION && !db.memory) db.pragma('wal_checkpoint(TRUNCATE)')
+}
+
+function inspectFile(file: string, readOnly: boolean): { created: boolean } {
+  const folder = path.dirname(path.resolve(file))
+  if (!fs.existsSync(folder)) {
+    throw new PeerlogError('FOLDER_MISSING', `the folder ${folder} for the database ${file} does not exist`, {
+      hint: 'Create it first, or choose a path in a folder that exists',
+    })
+  }
+  const stat = statOrNull(file)
+  if (stat === null || stat.size === 0) {
+    if (!readOnly) return { created: true }
+    throw new PeerlogError('FILE_UNUSABLE', `there is no database at ${file}`, {
+      hint: 'Check the path; the file is created when it is opened for writing',
+    })
+  }
+  if (!stat.isFile()) {
+    throw new PeerlogError('FILE_UNUSABLE', `${file} is not a file`, { hint: 'Give the path of a database file' })
+  }
+  checkHeader(file, readHeader(file), stat.size)
+  return { created: false }
+}
+
+function statOrNull(file: string): fs.Stats | null {
+  try {
+    return fs.statSync(file)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw new PeerlogError('FILE_UNUSABLE', `can't open ${file}: ${String(cause)}`, { cause })
+  }
+}
+
+function readHeader(file: string): Buffer {
+  try {
+    const descriptor = fs.openSync(file, 'r')
+    try {
+      const header = Buffer.alloc(HEADER_BYTES)
+      return header.subarray(0, fs.readSync(descriptor, header, 0, HEADER_BYTES, 0))
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch (cause) {
+    throw new PeerlogError('FILE_UNUSABLE', `can't read ${file}: ${String(cause)}`, {
+      hint: 'Check the permissions of the file',
+      cause,
+    })
+  }
+}
+
+/** Looks at the fixed fields of the SQLite file format: application id, schema version, size in pages. */
+function checkHeader(file: string, header: Buffer, size: number): void {
+  if (header.length < HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) {
+    throw new PeerlogError('FOREIGN_FILE', `${file} is not a SQLite database`, {
+      hint: 'Choose another path; the file was left as it is',
+    })
+  }
+  if (header.readUInt32BE(68) !== APPLICATION_ID) {
+    throw new PeerlogError('FOREIGN_FILE', `${file} is a SQLite database, but not one of peerlog`, {
+      hint: 'Choose another path; the file was left as it is',
+    })
+  }
+  const version = header.readUInt32BE(60)
+  if (version > SCHEMA_VERSION) {
+    const message = `${file} was written by a newer peerlog (schema ${version}; this one knows ${SCHEMA_VERSION})`
+    throw new PeerlogError('NEWER_SCHEMA', message, { hint: 'Update peerlog; the file was left as it is' })
+  }
+  const encodedPageSize = header.readUInt16BE(16)
+  const pageSize = encodedPageSize === 1 ? 65536 : encodedPageSize
+  if (pageSize < 512 || size % pageSize !== 0 || size < header.readUInt32BE(28) * pageSize) {
+    throw new PeerlogError('CORRUPT_FILE', `${file} is damaged: it is shorter than its header says`, {
+      hint: 'Restore it from a copy, or move it away and let the peers fill a new one; it was left as it is',
+    })
+  }
+}
+
+/**
+ * One writer per file: an open exclusive transaction on a small file beside it. The operating system releases it when
+ * the process ends, however it ends.
+ */
+function takeLock(file: string): Database {
+  const lock = new Sqlite(`${file}-lock`, { timeout: 0 })
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+    return lock
+  } catch (error) {
+    lock.close()
+    throw error
+  }
+}
+
+/** A PeerlogError that says what can be done about what SQLite reports. */
+export function translateError(error: unknown, file: string): unknown {
+  if (!(error instanceof Sqlite.SqliteError)) return error
+  const { code, message } = error
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+    return new PeerlogError('LOCKED', `${file} is open elsewhere`, {
+      hint: 'Close the other handle or process first, or open with readOnly: true',
+      cause: error,
+    })
+  }
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
+    return new PeerlogError('CORRUPT_FILE', `${file} is damaged: ${message}`, {
+      hint: 'Restore it from a copy, or move it away and let the peers fill a new one',
+      cause: error,
+    })
+  }
+  const hint = code === 'SQLITE_FULL' ? 'Free some disk space; nothing was lost' : 'Check its permissions and the disk'
+  return new PeerlogError('FILE_UNUSABLE', `can't use ${file}: ${message} (${code})`, { hint, cause: error })
+}
