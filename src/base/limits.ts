@@ -23,8 +23,8 @@ export const MAX_DATABASE_ID_BYTES = 1024
 
 // ---- segments and runs ----------------------------------------------------------------------------------------
 
-/** Events of one log: up to here the numbers of its Merkle nodes are exact, being below 2^53. */
-export const MAX_LOG_LENGTH: number = 2 ** 52
+/** Events of one log: the sizes in its Merkle tree stay below 2^53, where hypercore-crypto's end too. */
+export const MAX_LOG_LENGTH: number = 2 ** 48 - 1
 /** Events under one signature. */
 export const MAX_SEGMENT_EVENTS = 1024
 /** Bytes of events under one signature, unless a single event is larger. */
@@ -68,3 +68,49 @@ export const MAX_HELD_BYTES: number = 16 * MiB
 export const READ_BATCH_EVENTS = 256
 /** Milliseconds of appends without a pause before other work gets its turn. */
 export const APPEND_BURST_MS = 8
+
+// ---- sessions -------------------------------------------------------------------------------------------------
+
+/** Milliseconds for a peer to prove that it knows the database. */
+export const ADMISSION_TIMEOUT_MS = 10_000
+/** Heads in one message: about 43 KB. */
+export const MAX_HEADS_PER_MESSAGE = 1000
+/** Ranges that we ask one peer for at the same time. */
+export const MAX_PULLS = 256
+/** Ranges that a peer may ask us for at the same time. */
+export const MAX_SERVES = 1024
+/** Bytes of frames sent to a peer that it has not yet stored and acknowledged. */
+export const SERVE_WINDOW_BYTES: number = 4 * MiB
+/** Bytes of new events waiting to be pushed to a peer; beyond it only their lengths are announced. */
+export const MAX_PUSH_BYTES: number = 1 * MiB
+/** Milliseconds without progress after which a peer that owes us events is let go. */
+export const STALL_TIMEOUT_MS = 20_000
+/** Milliseconds of silence after which we say that we are still here. */
+export const PING_INTERVAL_MS = 10_000
+/** Milliseconds of silence after which a peer is taken for gone. */
+export const SILENCE_TIMEOUT_MS = 30_000
+/** Milliseconds between two announcements of lengths. */
+export const ANNOUNCE_INTERVAL_MS = 20
+/** Milliseconds that an announced event may take to arrive by another peer before we ask for it. */
+export const LAZY_PULL_MS = 60
+/** Bytes of frames in a row that brought nothing new before the sender is a flooder. */
+export const MAX_USELESS_BYTES: number = 16 * MiB
+/** Control messages a peer may send at once, and how many it earns per second and per frame that we send. */
+export const CONTROL_BURST = 4096
+export const CONTROL_PER_SECOND = 256
+export const CONTROL_PER_FRAME = 2
+/** Bytes of a proof that an author forked: two runs. */
+export const MAX_FORK_PROOF_BYTES: number = 3 * MiB
+/** UTF-8 bytes of the reason in a refusal or farewell. */
+export const MAX_REASON_BYTES = 256
+/** Milliseconds that a peer is banned for its first offence, doubled for each further one up to the next figure. */
+export const BAN_MIN_MS = 5_000
+export const BAN_MAX_MS: number = 60 * 60 * 1000
+/** Banned peers that are remembered. */
+export const MAX_BANS = 10_000
+/** Milliseconds between two progress reports. */
+export const PROGRESS_INTERVAL_MS = 100
+/** Sync events that a slow subscriber may leave unread before it misses some. */
+export const SUBSCRIBER_BUFFER_EVENTS = 1024
+/** Milliseconds of work on received frames before timers and other sockets get their turn. */
+export const WORK_SLICE_MS = 8

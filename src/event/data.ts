@@ -19,10 +19,14 @@ export function encodeData(data: unknown): EncodedData {
   try {
     text = JSON.stringify(data)
   } catch (cause) {
-    throw new PeerlogError('INVALID_DATA', `the data is not JSON: ${cause instanceof Error ? cause.message : cause}`, {
-      hint: 'Append plain objects, arrays, strings, numbers, booleans and null, or a Uint8Array',
-      cause,
-    })
+    throw new PeerlogError(
+      'INVALID_DATA',
+      `the data is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        hint: 'Append plain objects, arrays, strings, numbers, booleans and null, or a Uint8Array',
+        cause,
+      },
+    )
   }
   if (text === undefined) {
     throw new PeerlogError('INVALID_DATA', `the data is not JSON: ${typeof data}`, {

@@ -5,7 +5,7 @@ import { HASH_BYTES } from '../base/hash.ts'
 /**
  * A log's Merkle Mountain Range: one perfect binary tree ("peak") for every set bit of the length, tallest first,
  * hashed as hypercore-crypto's `data`, `parent` and `tree` do with each event id (32 bytes) as a block. Appending costs
- * two hashes on average, and the whole state is at most 53 hashes.
+ * two hashes on average, and the whole state is at most 48 hashes.
  */
 export class Mmr {
   #length = 0
@@ -68,8 +68,9 @@ export class Mmr {
     const mmr = new Mmr()
     mmr.#length = length
     for (const [i, height] of heights(length).entries()) {
-      mmr.#levels[height] = Buffer.allocUnsafeSlow(HASH_BYTES)
-      ;(mmr.#levels[height] as Buffer).set(peaks.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES))
+      const level = Buffer.allocUnsafeSlow(HASH_BYTES)
+      level.set(peaks.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES))
+      mmr.#levels[height] = level
     }
     return mmr
   }

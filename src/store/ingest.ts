@@ -39,7 +39,7 @@ export function checkRun(run: Run, log: Log, table: EventTable, databaseTag: Uin
     if (!equalBytes(ours.peaks(), run.peaks)) return checkFork(run, ours, log, table, databaseTag)
     if (end <= length) return { status: 'duplicate' }
   }
-  const rest = run.from === length ? run : { ...run, from: length, events: run.events.slice(length - run.from) }
+  const rest = { ...run, from: length, peaks: null, events: run.events.slice(length - run.from) }
   const verified = verifyRun(rest, log.mmr, databaseTag)
   if (typeof verified !== 'string') return { status: 'verified', run: rest, verified }
   const conclusive = verified === 'WRONG_EVENT' || (run.peaks !== null && run.from === length)

@@ -1,0 +1,126 @@
+import { asBuffer } from '../base/bytes.ts'
+import { WORK_SLICE_MS } from '../base/limits.ts'
+import type { Connection } from '../transport/transport.ts'
+import type { EndReason } from './end-reason.ts'
+import type { Output, Session } from './session.ts'
+
+export interface SessionEnd {
+  reason: EndReason | 'connection-lost'
+  detail: string
+  byPeer: boolean
+}
+
+/** What the outputs of a session that concern more than its connection are done with. */
+export interface LinkHandlers {
+  now(): number
+  ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
+  notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void
+}
+
+/** Runs one session over one connection: reads, writes, keeps its timer. */
+export class PeerLink {
+  readonly connection: Connection
+  readonly session: Session
+  readonly transport: string
+  readonly #handlers: LinkHandlers
+  #sending = false
+  #pumping = false
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = Infinity
+  #end: SessionEnd | null = null
+
+  constructor(connection: Connection, session: Session, transport: string, handlers: LinkHandlers) {
+    this.connection = connection
+    this.session = session
+    this.transport = transport
+    this.#handlers = handlers
+  }
+
+  get peerId(): string {
+    return this.connection.peerId
+  }
+
+  /** Runs until the session or the connection ends, and says why it did. Never throws. */
+  async run(): Promise<SessionEnd> {
+    this.session.start(this.#handlers.now())
+    this.pump()
+    let sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+    for (;;) {
+      const message = await this.connection.receive()
+      if (message === null || this.#end !== null) break
+      const now = this.#handlers.now()
+      this.session.receive(asBuffer(message), now)
+      this.pump()
+      if (now > sliceEnd) {
+        await new Promise(setImmediate)
+        sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+      }
+    }
+    clearTimeout(this.#timer)
+    this.session.lost()
+    await this.connection.close(this.#end?.reason)
+    return this.#end ?? { reason: 'connection-lost', detail: '', byPeer: true }
+  }
+
+  /** Does what the session wants done, as far as the connection takes it. Safe to call at any time. */
+  pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    while (!this.#sending && this.#end === null) {
+      const output = this.session.poll(this.#handlers.now())
+      if (output === null) break
+      this.#perform(output)
+    }
+    this.#pumping = false
+    this.#arm()
+  }
+
+  #perform(output: Output): void {
+    switch (output.type) {
+      case 'send':
+        this.#sending = true
+        void this.#send(output.bytes)
+        return
+      case 'ingest':
+      case 'ingest-proof':
+        return this.#handlers.ingest(this, output)
+      case 'end':
+        this.#end = output
+        void this.connection.close(output.reason)
+        return
+      default:
+        return this.#handlers.notice(this, output)
+    }
+  }
+
+  async #send(bytes: Buffer): Promise<void> {
+    try {
+      await this.connection.send(bytes)
+    } catch {
+      // The connection is closing: the reading side learns it as well, and ends the link.
+      return
+    }
+    this.#sending = false
+    this.pump()
+  }
+
+  #arm(): void {
+    const at = this.#end === null ? this.session.wakeAt : Infinity
+    if (at === this.#timerAt) return
+    // A timer that fires too early only looks again; one that was pushed back by traffic is left as it is.
+    if (at > this.#timerAt && this.#timer !== undefined && at !== Infinity) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#timerAt = at
+    if (at === Infinity) return
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        this.#timerAt = Infinity
+        this.session.wake(this.#handlers.now())
+        this.pump()
+      },
+      Math.max(1, at - this.#handlers.now()),
+    )
+  }
+}

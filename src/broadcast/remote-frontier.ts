@@ -1,0 +1,38 @@
+import type { Replica } from './replica.ts'
+
+/**
+ * What the peer holds, as far as we know, including what is on its way to it. Two replicas that met with equal frontiers
+ * know all of each other's without a word: then only what has changed since is noted here.
+ */
+export class RemoteFrontier {
+  readonly #replica: Replica
+  readonly #lengths = new Map<string, number>()
+  /** Our lengths when the frontiers were compared, of the logs that have grown since. */
+  readonly #before = new Map<string, number>()
+  #equal = false
+
+  constructor(replica: Replica) {
+    this.#replica = replica
+  }
+
+  /** The frontiers were equal when our root was sent. */
+  setEqual(): void {
+    this.#equal = true
+  }
+
+  /** Our log has grown from this length. */
+  grown(hex: string, from: number): void {
+    if (!this.#before.has(hex)) this.#before.set(hex, from)
+  }
+
+  set(hex: string, length: number): void {
+    this.#lengths.set(hex, length)
+  }
+
+  lengthOf(hex: string): number {
+    const known = this.#lengths.get(hex)
+    if (known !== undefined) return known
+    if (!this.#equal) return 0
+    return this.#before.get(hex) ?? this.#replica.log(hex)?.mmr.length ?? 0
+  }
+}

@@ -1,0 +1,38 @@
+import type { Run } from '../event/run.ts'
+
+/** A log as a session sees it. */
+export interface ReplicaLog {
+  readonly author: Buffer
+  /** The author in hexadecimal. */
+  readonly hex: string
+  readonly mmr: { readonly length: number }
+  readonly root: Buffer
+  readonly fork: Buffer | null
+}
+
+/** What a session reads of the database it replicates. Writing is an output of the session, not done by it. */
+export interface Replica {
+  /** All logs by ascending author key. */
+  logs(): readonly ReplicaLog[]
+  log(author: string): ReplicaLog | undefined
+  frontierRoot(): Buffer
+  /** Events from a seq to a signed head, about `maxBytes`; null when there is nothing. */
+  readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null
+  /** Milliseconds since 1970 until which the author's next events are held back, or null. */
+  heldUntil(author: string): number | null
+}
+
+/** Shares the work of pulling among the sessions of one replica, so that no log is pulled from two peers at once. */
+export interface Claims {
+  /** False while another session pulls this log. */
+  claim(author: string): boolean
+  release(author: string): void
+}
+
+/** A change of the replica. */
+export interface ReplicaChange {
+  readonly run: Run
+  readonly log: ReplicaLog
+  /** Written by this replica's own author. */
+  readonly local: boolean
+}

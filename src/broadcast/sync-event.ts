@@ -1,0 +1,32 @@
+import type { EndReason } from './end-reason.ts'
+
+/** What a `SyncBroadcaster` tells. Ids, authors and peers are lower-case hexadecimal. */
+export type SyncEvent =
+  /** A peer has proved that it knows the database. */
+  | { type: 'PeerConnected'; peerId: string; transport?: string }
+  /** The last connection to the peer has ended. */
+  | { type: 'PeerDisconnected'; peerId: string; reason?: EndReason | 'connection-lost' }
+  /** An event was stored, written here or received. */
+  | { type: 'NodeUpsert'; id: string }
+  /** An event was pruned or has expired. */
+  | { type: 'NodeDelete'; id: string }
+  /** A peer was turned away, or turned us away (`byPeer`), and why. */
+  | { type: 'PeerRefused'; peerId: string; reason: EndReason; detail: string; byPeer: boolean }
+  /** Events received from the peer on this connection, and how many it has announced that are still missing. */
+  | { type: 'Progress'; peerId: string; received: number; remaining: number }
+  /** We and the peer hold the same, as far as both have said. */
+  | { type: 'InSync'; peerId: string }
+  /** An author has signed two contradicting histories; its log is frozen, and the proof is kept. */
+  | { type: 'Fork'; author: string }
+
+export type SyncEventType = SyncEvent['type']
+
+/** The event of a type. */
+export type SyncEventOf<T extends SyncEventType> = Extract<SyncEvent, { type: T }>
+
+/** Stands in a subscription where events are missing because its reader was too slow. */
+export interface Missed {
+  type: 'Missed'
+  /** How many events. */
+  count: number
+}

@@ -1,0 +1,5 @@
+// The entry point `peerlog/testing`.
+export { transportConformance } from './transport/conformance/conformance.ts'
+export type { TransportCapabilities, TransportConformanceOptions } from './transport/conformance/conformance.ts'
+export { memoryNetwork } from './transport/memory.ts'
+export type { MemoryNetwork } from './transport/memory.ts'

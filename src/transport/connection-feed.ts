@@ -1,0 +1,66 @@
+import { AsyncQueue } from '../base/async-queue.ts'
+import type { Topic } from '../topic/topic.ts'
+import type { Connection } from './transport.ts'
+
+const TOPIC_BYTES = 32
+
+/** @throws {TypeError} for anything but 32 bytes: a caller's mistake that would otherwise just find nobody. */
+export function assertTopic(topic: Topic): void {
+  if (!(topic instanceof Uint8Array) || topic.length !== TOPIC_BYTES) {
+    throw new TypeError('A topic is a Uint8Array of 32 bytes. Make one with deriveTopic(databaseId)')
+  }
+}
+
+/**
+ * One iteration over a topic's connections, from `connect()` to its end by `break`, abort or disconnect. What it has
+ * not delivered when it ends is dropped; `stop` closes it along with the rest.
+ */
+export class ConnectionFeed implements AsyncIterableIterator<Connection, undefined> {
+  readonly #queue = new AsyncQueue<Connection>()
+  readonly #stop: () => Promise<void>
+  readonly #signal: AbortSignal | undefined
+  #ended: Promise<void> | null = null
+
+  /** `stop` leaves the topic and closes its connections; it is called once. */
+  constructor(signal: AbortSignal | undefined, stop: () => Promise<void>) {
+    this.#stop = stop
+    this.#signal = signal
+    if (signal?.aborted === true) void this.end()
+    else signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  get ended(): boolean {
+    return this.#queue.ended
+  }
+
+  push(connection: Connection): void {
+    this.#queue.push(connection)
+  }
+
+  end(): Promise<void> {
+    if (this.#ended === null) {
+      this.#queue.end({ discard: true })
+      this.#signal?.removeEventListener('abort', this.#onAbort)
+      this.#ended = Promise.resolve().then(this.#stop)
+    }
+    return this.#ended
+  }
+
+  async next(): Promise<IteratorResult<Connection, undefined>> {
+    const connection = await this.#queue.take()
+    return connection === null ? { done: true, value: undefined } : { done: false, value: connection }
+  }
+
+  async return(): Promise<IteratorResult<Connection, undefined>> {
+    await this.end()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  readonly #onAbort = (): void => {
+    void this.end()
+  }
+}

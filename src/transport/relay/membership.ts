@@ -1,0 +1,182 @@
+import { encodeFrame } from 'peerlog-relay/frames'
+import { Backoff } from '../../base/backoff.ts'
+import { PeerlogError } from '../../base/errors.ts'
+import { MAX_INCOMING_PEERS } from '../../base/limits.ts'
+import type { Topic } from '../../topic/topic.ts'
+import { ConnectionFeed } from '../connection-feed.ts'
+import type { NoiseKeyPair } from '../transport.ts'
+import type { ChannelDuplex } from './channel-duplex.ts'
+import { HEALTHY_MS, REJOIN_MS } from './limits.ts'
+import { type RelayConnection, establish } from './relay-connection.ts'
+import type { RelaySocket } from './relay-socket.ts'
+import { rendezvousOf, sealCard } from './rendezvous.ts'
+
+export interface MembershipOptions {
+  topic: Topic
+  socket: RelaySocket
+  keyPair: NoiseKeyPair
+  timeoutMs: number
+  random: () => number
+  /** Nothing is wanted of the topic any more. */
+  onIdle(): void
+}
+
+/** One run of connect(). */
+interface Iteration {
+  feed: ConnectionFeed
+  handshakes: Set<ChannelDuplex>
+  connections: Set<RelayConnection>
+}
+
+/** What we want of one topic, and the peers that we have there. */
+export class Membership {
+  readonly topic: Topic
+  readonly rendezvous: Buffer
+  /** By peer id. */
+  readonly connections: Map<string, RelayConnection> = new Map()
+  readonly #options: MembershipOptions
+  readonly #backoff: Backoff
+  #announced = false
+  #iteration: Iteration | null = null
+  #rejoin: NodeJS.Timeout | undefined
+  #rejoinAt = Infinity
+  #inForce = false
+  #onInForce: (() => void)[] = []
+  /** What the relay said when it refused us last, for people. */
+  refusal: string | undefined
+
+  constructor(options: MembershipOptions) {
+    this.topic = options.topic
+    this.rendezvous = rendezvousOf(options.topic)
+    this.#options = options
+    this.#backoff = new Backoff({ random: options.random })
+  }
+
+  /** Resolves when the relay has confirmed it, this time or before. */
+  announce(): Promise<void> {
+    this.#announced = true
+    if (this.#inForce) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onInForce.push(resolve)
+      this.join()
+    })
+  }
+
+  iterate(signal: AbortSignal | undefined): ConnectionFeed {
+    if (this.#iteration?.feed.ended === false) {
+      throw new PeerlogError('INVALID_ARGUMENT', 'This topic is being connected to already', {
+        hint: 'End the other iteration first; there is one per topic at a time',
+      })
+    }
+    const feed = new ConnectionFeed(signal, () => this.#end(iteration))
+    const iteration: Iteration = { feed, handshakes: new Set(), connections: new Set() }
+    if (feed.ended) return feed
+    this.#iteration = iteration
+    this.#backoff.reset()
+    this.join()
+    return feed
+  }
+
+  /** Ends the iteration, if there is one, closes the connections and takes the announcement back. */
+  async leave(): Promise<void> {
+    this.#announced = false
+    await this.#iteration?.feed.end()
+    this.join()
+  }
+
+  /** Tells the relay what we want; to be called again after a reconnect, or for another pairing. */
+  join(): void {
+    const { socket, keyPair, random } = this.#options
+    this.#stopRejoining()
+    if (socket.url === null) return
+    const connect = this.#iteration?.feed.ended === false
+    const { rendezvous } = this
+    if (!connect && !this.#announced) return socket.send(encodeFrame({ kind: 'leave', rendezvous }))
+    const card = sealCard(this.topic, keyPair.publicKey)
+    socket.send(encodeFrame({ kind: 'join', rendezvous, announce: this.#announced, connect, card }))
+    // Also when nothing happens: there may be peers that had no room for us, or not been told of us.
+    if (connect) this.#joinAfter(REJOIN_MS * (0.75 + random() / 2))
+  }
+
+  onJoined(): void {
+    this.refusal = undefined
+    this.#inForce = true
+    for (const resolve of this.#onInForce.splice(0)) resolve()
+  }
+
+  onRefused(text: string): void {
+    this.refusal = text
+    this.#joinAfter(this.#backoff.next())
+  }
+
+  /** The socket is lost, and the relay's memory of us with it. */
+  onLost(): void {
+    this.#inForce = false
+    this.#stopRejoining()
+  }
+
+  /** The relay has paired us. Returns false if the channel is not wanted. */
+  onPeer(channel: ChannelDuplex, initiator: boolean): boolean {
+    const iteration = this.#iteration
+    if (iteration === null || iteration.feed.ended) return false
+    if (iteration.handshakes.size + iteration.connections.size >= MAX_INCOMING_PEERS) return false
+    void this.#meet(channel, initiator, iteration)
+    return true
+  }
+
+  /** From the handshake to the end of the connection. */
+  async #meet(channel: ChannelDuplex, initiator: boolean, iteration: Iteration): Promise<void> {
+    const { keyPair, timeoutMs } = this.#options
+    let lookAgain = true
+    iteration.handshakes.add(channel)
+    try {
+      const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
+      lookAgain = await this.#keep(connection, iteration)
+    } catch {
+      // It was no peer of ours, or is gone again.
+    }
+    iteration.handshakes.delete(channel)
+    if (lookAgain && this.#iteration === iteration) this.#joinAfter(this.#backoff.next())
+  }
+
+  /** Resolves when the connection has ended; true if its peer should be looked for. */
+  async #keep(connection: RelayConnection, iteration: Iteration): Promise<boolean> {
+    const { peerId } = connection
+    if (iteration.feed.ended || this.connections.get(peerId)?.alive === true) {
+      await connection.close()
+      return false
+    }
+    const since = performance.now()
+    this.connections.set(peerId, connection)
+    iteration.connections.add(connection)
+    iteration.feed.push(connection)
+    await connection.closed
+    iteration.connections.delete(connection)
+    if (this.connections.get(peerId) === connection) this.connections.delete(peerId)
+    if (performance.now() - since >= HEALTHY_MS) this.#backoff.reset()
+    return !connection.closedHere
+  }
+
+  async #end(iteration: Iteration): Promise<void> {
+    if (this.#iteration === iteration) this.#iteration = null
+    for (const channel of iteration.handshakes) channel.destroy()
+    await Promise.all([...iteration.connections].map((connection) => connection.close()))
+    // Leaves the topic, unless it was announced or another iteration has begun; that one can now have these peers.
+    this.join()
+    if (this.#iteration === null && !this.#announced) this.#options.onIdle()
+  }
+
+  #joinAfter(ms: number): void {
+    const at = performance.now() + ms
+    if (at >= this.#rejoinAt || this.#options.socket.url === null) return
+    clearTimeout(this.#rejoin)
+    this.#rejoinAt = at
+    this.#rejoin = setTimeout(() => this.join(), ms)
+  }
+
+  #stopRejoining(): void {
+    clearTimeout(this.#rejoin)
+    this.#rejoin = undefined
+    this.#rejoinAt = Infinity
+  }
+}
