@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Backoff } from '../base/backoff.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
@@ -30,8 +32,6 @@ export interface ReplicationOptions {
   /** 32 bytes that every peer of the database derives alike. */
   admissionKey: Buffer
   transports: readonly Transport[]
-  /** Told when a transport can't announce the topic; it goes on looking for peers. */
-  onWarning?: (error: unknown) => void
   /** Milliseconds since 1970. */
   now?: () => number
 }
@@ -105,10 +105,17 @@ export class Replication implements LinkHandlers, Claims {
   // ---- connections ----------------------------------------------------------------------------------------------
 
   async #announce(transport: Transport): Promise<void> {
-    try {
-      await transport.announce(this.#options.topic)
-    } catch (error) {
-      if (!this.#abort.signal.aborted) this.#options.onWarning?.(error)
+    const { signal } = this.#abort
+    const backoff = new Backoff()
+    while (!signal.aborted) {
+      try {
+        await transport.announce(this.#options.topic)
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        this.#publisher.publish({ type: 'Problem', source: transport.name, message: messageOf(error) })
+        await sleep(backoff.next(), undefined, { signal }).catch(() => {})
+      }
     }
   }
 
@@ -164,7 +171,7 @@ export class Replication implements LinkHandlers, Claims {
       else link.session.proofIngested(store.ingestForkProof(output.proof))
     } catch (error) {
       // The file can't be written (a full disk, say). Nothing was acknowledged, so the peer still has it all.
-      this.#options.onWarning?.(error)
+      this.#publisher.publish({ type: 'Problem', source: 'store', message: messageOf(error) })
       link.session.close()
     } finally {
       this.#ingesting = null
@@ -232,4 +239,8 @@ export class Replication implements LinkHandlers, Claims {
       this.#releaseHeld()
     }, wait)
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -18,6 +18,8 @@ export type SyncEvent =
   | { type: 'InSync'; peerId: string }
   /** An author has signed two contradicting histories; its log is frozen, and the proof is kept. */
   | { type: 'Fork'; author: string }
+  /** Something outside went wrong and is being tried again: `source` names the transport, or is 'store'. */
+  | { type: 'Problem'; source: string; message: string }
 
 export type SyncEventType = SyncEvent['type']
 

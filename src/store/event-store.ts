@@ -72,6 +72,8 @@ export class EventStore {
   readonly #own: OwnLog
   readonly #appends: AppendQueue<NewEvent, Event>
   readonly #listeners = new Set<(commit: Commit) => void>()
+  /** Readers at the end of the log. */
+  readonly #waiting = new Set<() => void>()
   readonly #noiseSeed: Buffer
   readonly #transaction: Transaction
   #closed = false
@@ -320,6 +322,7 @@ export class EventStore {
     for (const { ids } of commit.runs) for (const id of ids) this.#ids.add(id)
     if (commit.runs.length === 0 && commit.forks.length === 0) return
     for (const listener of this.#listeners) listener(commit)
+    for (const wake of this.#waiting) wake()
   }
 
   // ---- reading --------------------------------------------------------------------------------------------------
@@ -378,6 +381,20 @@ export class EventStore {
     return this.#reader.scanByClock(pattern)
   }
 
+  /** Resolves when there is an event after the position, or the store closes, or the signal aborts. */
+  changed(position: number, signal?: AbortSignal): Promise<void> {
+    if (this.position > position || this.#closed || signal?.aborted === true) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiting.add(done)
+      signal?.addEventListener('abort', done)
+    })
+  }
+
   // ---- closing --------------------------------------------------------------------------------------------------
 
   #checkOpen(): void {
@@ -391,12 +408,18 @@ export class EventStore {
     }
   }
 
+  /** Stores at once what was appended. */
+  flush(): void {
+    if (!this.#closed) this.#appends.flush()
+  }
+
   /** Stores what was appended, then releases the file. Idempotent. */
   close(): void {
     if (this.#closed) return
-    this.#appends.flush()
+    this.flush()
     this.#closed = true
     this.#listeners.clear()
+    for (const wake of this.#waiting) wake()
     this.#opened.close()
   }
 }

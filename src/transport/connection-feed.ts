@@ -21,12 +21,16 @@ export class ConnectionFeed implements AsyncIterableIterator<Connection, undefin
   readonly #signal: AbortSignal | undefined
   #ended: Promise<void> | null = null
 
-  /** `stop` leaves the topic and closes its connections; it is called once. */
+  /** `stop` leaves the topic and closes its connections. Called once, at once; not if the signal had aborted already. */
   constructor(signal: AbortSignal | undefined, stop: () => Promise<void>) {
     this.#stop = stop
     this.#signal = signal
-    if (signal?.aborted === true) void this.end()
-    else signal?.addEventListener('abort', this.#onAbort)
+    if (signal?.aborted === true) {
+      this.#queue.end()
+      this.#ended = Promise.resolve()
+    } else {
+      signal?.addEventListener('abort', this.#onAbort)
+    }
   }
 
   get ended(): boolean {
@@ -38,11 +42,12 @@ export class ConnectionFeed implements AsyncIterableIterator<Connection, undefin
   }
 
   end(): Promise<void> {
-    if (this.#ended === null) {
-      this.#queue.end({ discard: true })
-      this.#signal?.removeEventListener('abort', this.#onAbort)
-      this.#ended = Promise.resolve().then(this.#stop)
-    }
+    if (this.#ended !== null) return this.#ended
+    this.#queue.end({ discard: true })
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    let settle: (stopped: Promise<void>) => void = () => {}
+    this.#ended = new Promise((resolve) => (settle = resolve))
+    settle(this.#stop())
     return this.#ended
   }
 

@@ -26,8 +26,8 @@ class DisabledTransport implements Transport {
     return {
       [Symbol.asyncIterator]: () => {
         const feed = new ConnectionFeed(options.signal, async () => void this.#feeds.delete(feed))
-        this.#feeds.add(feed)
         if (this.#disconnected) void feed.end()
+        if (!feed.ended) this.#feeds.add(feed)
         return feed
       },
     }

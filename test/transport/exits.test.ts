@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { createRelay } from 'peerlog-relay'
 import createTestnet from 'hyperdht/testnet.js'
 import { expect, test } from 'vitest'
 
@@ -24,4 +25,10 @@ test('a process that used hyperswarm ends by itself', async () => {
   const testnet = await createTestnet(5)
   expect(await runToItsEnd('hyperswarm', JSON.stringify(testnet.bootstrap))).toBe('ping\ndone\n')
   await testnet.destroy()
+})
+
+test('a process that used a relay ends by itself', async () => {
+  const relay = await createRelay({ port: 0, host: '127.0.0.1' })
+  expect(await runToItsEnd('relay', relay.url)).toBe('ping\ndone\n')
+  await relay.close()
 })

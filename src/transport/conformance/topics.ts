@@ -63,6 +63,23 @@ export function topicCases(): ConformanceCase[] {
       },
     },
     {
+      name: 'a topic can be taken up again in the very moment it is left',
+      run: async (stage) => {
+        const topic = newTopic()
+        const [a, b] = [await stage.peer(), await stage.peer()]
+        const stop = new AbortController()
+        await a.transport.announce(topic)
+        const [toB, left] = [a.connect(topic), b.connect(topic, stop.signal)]
+        const { ab, ba } = await meet(toB, left)
+        stop.abort()
+        const toA = b.connect(topic)
+        await left.ended()
+        assert.deepEqual(await Promise.all([ab.receive(), ba.receive()]), [null, null])
+        const again = await meet(toB, toA)
+        await talk(again.ab, again.ba)
+      },
+    },
+    {
       name: 'without a peer the iteration stays open until it is aborted',
       alone: true,
       run: async (stage) => {

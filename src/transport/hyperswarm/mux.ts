@@ -6,16 +6,11 @@ import { MAX_UNMATCHED_CHANNELS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
 import { Channel, CLOSE_FLUSH_MS } from '../channel.ts'
 import type { ChannelLink } from '../channel.ts'
-import { channelHash, channelTag, CLOSE, CREDIT, DATA, decodeFrame, encodeFrame, OPEN, PING, PONG } from './frames.ts'
+import { channelHash, channelTag, CLOSE, CREDIT, DATA, decodeFrame, OPEN, PING, PONG } from './frames.ts'
 import type { Frame } from './frames.ts'
+import { Outbox } from './outbox.ts'
+import { Probe } from './probe.ts'
 
-/** Frames other than DATA that may wait for a peer which does not read; a flooder's answers would grow without end. */
-const MAX_CONTROL_BACKLOG = 4096
-/** Bytes handed to the stream while it is full; a little slack keeps it busy while its 'drain' is on the way. */
-const STREAM_SLACK_BYTES = 256 * 1024
-/** Milliseconds without an answer to anything before a new link is asked for a sign of life, and then for the answer. */
-const PROBE_AFTER_MS = 500
-const PROBE_MS = 2000
 /** A channel that lived this long was a success: the next one is offered quickly again. */
 const STABLE_MS = 5000
 
@@ -51,6 +46,8 @@ interface Slot {
 export class Mux {
   readonly #stream: NoiseSecretStream
   readonly #owner: MuxOwner
+  readonly #outbox: Outbox
+  readonly #probe: Probe
   readonly #peerId: string
   readonly #joined: Map<string, Joined> = new Map()
   /** By channel number, from OPEN until both sides have closed. */
@@ -58,26 +55,18 @@ export class Mux {
   /** Offers of the peer that we have no topic for: channel number and tag. */
   readonly #unmatched: Map<number, Buffer> = new Map()
   #lastNumber = 0
-  #full = false
-  #unsentBytes = 0
-  #controlBacklog = 0
   #destroyed = false
-  /**
-   * When two peers dial each other at once, Hyperswarm may keep a link whose other end is gone already, and refuses
-   * the peer's new ones in favour of it. So a new link must prove itself sooner than by the silence that ends old ones.
-   */
-  #probe: NodeJS.Timeout | null
 
   constructor(stream: NoiseSecretStream, owner: MuxOwner) {
     this.#stream = stream
     this.#owner = owner
     this.#peerId = toHex(stream.remotePublicKey)
     stream.on('data', (bytes) => this.#onFrame(bytes))
-    stream.on('drain', () => this.#onDrain())
-    this.#probe = setTimeout(() => {
-      this.#probe = setTimeout(() => owner.onViolation('no answer'), PROBE_MS)
-      this.#write({ type: PING })
-    }, PROBE_AFTER_MS)
+    this.#outbox = new Outbox(stream, () => this.#onDrain())
+    this.#probe = new Probe(
+      () => this.#write({ type: PING }),
+      () => owner.onViolation('no answer'),
+    )
     stream.on('end', () => stream.destroy())
     stream.on('close', () => this.#onLost())
   }
@@ -183,10 +172,10 @@ export class Mux {
   }
 
   #linkFor(slot: Slot): ChannelLink {
-    const mux = this
+    const outbox = this.#outbox
     return {
       get writable(): boolean {
-        return mux.#unsentBytes < STREAM_SLACK_BYTES && !mux.#destroyed
+        return outbox.writable
       },
       sendData: (message) => this.#write({ type: DATA, channel: slot.number, message: message as Buffer }),
       sendCredit: (bytes) => this.#write({ type: CREDIT, channel: slot.number, bytes }),
@@ -215,18 +204,11 @@ export class Mux {
 
   #write(frame: Frame): void {
     if (this.#destroyed) return
-    const bytes = encodeFrame(frame, (length) => this.#stream.alloc(length))
-    if (!this.#stream.write(bytes)) this.#full = true
-    if (this.#full) this.#unsentBytes += bytes.length
-    if (frame.type !== DATA && this.#full && ++this.#controlBacklog > MAX_CONTROL_BACKLOG) {
-      this.#owner.onViolation('not reading what it asks for')
-    }
+    this.#outbox.write(frame)
+    if (this.#outbox.flooded) this.#owner.onViolation('requests without reading the answers')
   }
 
   #onDrain(): void {
-    this.#full = false
-    this.#unsentBytes = 0
-    this.#controlBacklog = 0
     for (const slot of this.#slots.values()) slot.channel?.pump()
   }
 
@@ -239,18 +221,13 @@ export class Mux {
     if (violation !== null) this.#owner.onViolation(violation)
   }
 
-  #proved(): void {
-    if (this.#probe !== null) clearTimeout(this.#probe)
-    this.#probe = null
-  }
-
   #handle(frame: Frame): string | null {
     if (frame.type === PING) {
       this.#write({ type: PONG })
       return null
     }
     if (frame.type === PONG) {
-      this.#proved()
+      this.#probe.done()
       return null
     }
     if (frame.type === OPEN) {
@@ -269,7 +246,7 @@ export class Mux {
     if (slot.state === 'closing') return null
     assert(slot.channel !== null, 'a live channel without its object')
     // Whatever comes on a live channel was sent after its peer had heard from us.
-    this.#proved()
+    this.#probe.done()
     return frame.type === DATA ? slot.channel.onData(frame.message) : slot.channel.onCredit(frame.bytes)
   }
 
@@ -293,7 +270,7 @@ export class Mux {
     if (slot.state === 'closing') return null
     if (slot.state === 'live') return 'a second answer to one offer'
     if (!equalBytes(slot.joined.theirs, tag)) return 'an answer without knowledge of the topic'
-    this.#proved()
+    this.#probe.done()
     this.#goLive(slot)
     this.#offerWaiting()
     return null
@@ -316,7 +293,7 @@ export class Mux {
 
   #onLost(): void {
     this.#destroyed = true
-    this.#proved()
+    this.#probe.done()
     for (const joined of this.#joined.values()) if (joined.timer !== null) clearTimeout(joined.timer)
     for (const slot of this.#slots.values()) {
       if (slot.ackTimer !== null) clearTimeout(slot.ackTimer)

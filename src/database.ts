@@ -1,0 +1,239 @@
+import { PeerlogError } from './base/errors.ts'
+import { MAX_EVENT_BYTES, MAX_TYPE_BYTES, WORK_SLICE_MS } from './base/limits.ts'
+import type { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
+import { encodeData } from './event/data.ts'
+import type { SubjectPattern } from './event/subject.ts'
+import { checkSubject, parseSubjectPattern } from './event/subject.ts'
+import type { EventStore } from './store/event-store.ts'
+import type { NewEvent } from './store/own-log.ts'
+import type { Event } from './store/stored-event.ts'
+import type { Transport } from './transport/transport.ts'
+
+/** An event to append. */
+export interface AppendItem {
+  /** Levels separated by slashes: `notes/shopping`. */
+  subject: string
+  /** Anything JSON can carry, or a `Uint8Array`, which stays binary. */
+  data: unknown
+  /** Says what kind of event it is, for those who read it. */
+  type?: string
+}
+
+export interface AppendOptions {
+  type?: string
+}
+
+export interface ReadOptions {
+  /** Only subjects that match: `*` within a level, `**` for any number of levels. */
+  subject?: string
+  /** Only events after this position (in reverse: before it). */
+  after?: number
+  /** At the end, wait for new events instead of ending. */
+  follow?: boolean
+  /** Newest first. */
+  reverse?: boolean
+  /** At most so many events. */
+  limit?: number
+  /** `true`: only our own events; `false`: only those received. */
+  local?: boolean
+  /** `'arrival'`, by position (the default), or `'clock'`: by (clock, author, seq), the same on every replica. */
+  order?: 'arrival' | 'clock'
+  /** Ends the reading; what was read stays read. */
+  signal?: AbortSignal
+}
+
+/** Bytes of header, seal and clock that an event has at most beside its subject, type and data. */
+const EVENT_OVERHEAD_BYTES = 128
+
+/** An open database. Made by `open()`. */
+export class Database implements AsyncDisposable {
+  readonly databaseId: string
+  readonly path: string
+  /** Peers, progress and everything else that replication has to tell. */
+  readonly sync: SyncBroadcaster
+  readonly #store: EventStore
+  readonly #ownedTransports: readonly Transport[]
+  #closing: Promise<void> | null = null
+
+  /** @internal Use `open()`. */
+  constructor(
+    databaseId: string,
+    path: string,
+    store: EventStore,
+    sync: SyncBroadcaster,
+    ownedTransports: readonly Transport[],
+  ) {
+    this.databaseId = databaseId
+    this.path = path
+    this.sync = sync
+    this.#store = store
+    this.#ownedTransports = ownedTransports
+  }
+
+  /** Hex of the public key that our events are signed with. */
+  get author(): string {
+    return this.#store.author
+  }
+
+  /** Position of the newest event, 0 when there is none: where `read({ after })` goes on from. */
+  get position(): number {
+    return this.#store.position
+  }
+
+  get closed(): boolean {
+    return this.#closing !== null
+  }
+
+  /**
+   * Appends one event to our own log. Resolves when it survives the end of the process (with `durability: 'full'`, the
+   * loss of power); peers get it as they can.
+   *
+   * @throws {PeerlogError} `INVALID_ARGUMENT`, `INVALID_DATA`, `EVENT_TOO_LARGE`, `AUTHOR_FORKED`, `FILE_UNUSABLE`,
+   * `CLOSED`; nothing has been stored then.
+   */
+  async append<T>(subject: string, data: T, options: AppendOptions = {}): Promise<Event<T>> {
+    const [event] = await this.#append([{ subject, data, ...options }])
+    return event as Event<T>
+  }
+
+  /** Appends several events in order, in one transaction: all of them or, when it throws, none. */
+  async appendMany(items: Iterable<AppendItem>): Promise<Event[]> {
+    const list = [...items]
+    return list.length === 0 ? [] : this.#append(list)
+  }
+
+  async #append(items: AppendItem[]): Promise<Event[]> {
+    this.#checkOpen()
+    return this.#store.append(items.map(toNewEvent))
+  }
+
+  /**
+   * Reads events, by default all of them in the order of their arrival here. With `follow` it goes on with new ones,
+   * missing and repeating none, until the signal aborts, the loop is left or the database closes.
+   */
+  read<T = unknown>(options: ReadOptions = {}): AsyncIterableIterator<Event<T>> {
+    this.#checkOpen()
+    return this.#read(options, checkReadOptions(options)) as AsyncIterableIterator<Event<T>>
+  }
+
+  async *#read(options: ReadOptions, pattern: SubjectPattern | null): AsyncGenerator<Event> {
+    const { limit = Infinity, local, signal } = options
+    let left = limit
+    let sliceEnd = performance.now() + WORK_SLICE_MS
+    if (left <= 0) return
+    for await (const batch of this.#batches(options, pattern)) {
+      for (const event of batch) {
+        if (signal?.aborted === true) return
+        if (local !== undefined && event.local !== local) continue
+        yield event
+        if (--left === 0) return
+      }
+      if (performance.now() > sliceEnd) {
+        await new Promise(setImmediate)
+        sliceEnd = performance.now() + WORK_SLICE_MS
+      }
+      if (this.#store.closed) return
+    }
+  }
+
+  async *#batches(options: ReadOptions, pattern: SubjectPattern | null): AsyncGenerator<Event[]> {
+    const { reverse = false, follow = false, order = 'arrival', signal } = options
+    if (order === 'clock') {
+      yield* this.#store.scanByClock(pattern)
+      return
+    }
+    let position = options.after ?? (reverse ? Number.MAX_SAFE_INTEGER : 0)
+    for (;;) {
+      yield* this.#store.scan(pattern, position, reverse)
+      if (!follow || this.#store.closed) return
+      position = Math.max(position, this.#store.position)
+      await this.#store.changed(position, signal)
+      if (signal?.aborted === true || this.#store.closed) return
+    }
+  }
+
+  /** The event with this id, if it is here and can be read. */
+  get<T = unknown>(id: string): Event<T> | null {
+    if (typeof id !== 'string') throw new TypeError(`the id of an event is a string, not ${typeof id}`)
+    this.#checkOpen()
+    return this.#store.get(id) as Event<T> | null
+  }
+
+  /** How many events of each author are here, by the author's public key in hex. */
+  frontier(): Map<string, number> {
+    this.#checkOpen()
+    return new Map(this.#store.logs().map(({ hex, mmr }) => [hex, mmr.length]))
+  }
+
+  /** Hex of 32 bytes that are equal on two replicas exactly when they hold the same events. */
+  frontierRoot(): string {
+    this.#checkOpen()
+    return this.#store.frontierRoot().toString('hex')
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) {
+      throw new PeerlogError('CLOSED', 'the database is closed', { hint: 'Open it again with open()' })
+    }
+  }
+
+  /**
+   * Stores what was appended, says goodbye to the peers, and releases file, sockets and timers: a process with nothing
+   * else to do exits. Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#store.flush()
+    await this.sync.close()
+    await Promise.all(this.#ownedTransports.map((transport) => transport.disconnect()))
+    this.#store.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+function toNewEvent({ subject, data, type = '' }: AppendItem): NewEvent {
+  checkSubject(subject)
+  if (typeof type !== 'string') throw new TypeError(`type must be a string, not ${typeof type}`)
+  const typeBytes = Buffer.byteLength(type, 'utf8')
+  if (typeBytes > MAX_TYPE_BYTES || !type.isWellFormed()) {
+    throw new PeerlogError('INVALID_ARGUMENT', `the type of an event on '${subject}' is not usable`, {
+      hint: `Use at most ${MAX_TYPE_BYTES} bytes of well-formed text`,
+    })
+  }
+  const encoded = encodeData(data)
+  const bytes = encoded.bytes.length + Buffer.byteLength(subject, 'utf8') + typeBytes + EVENT_OVERHEAD_BYTES
+  if (bytes > MAX_EVENT_BYTES) {
+    throw new PeerlogError('EVENT_TOO_LARGE', `the event on '${subject}' would have about ${bytes} bytes`, {
+      hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data, or store it elsewhere and append where`,
+    })
+  }
+  return { subject, type, data, encoded }
+}
+
+function checkReadOptions(options: ReadOptions): SubjectPattern | null {
+  const { after, limit, follow, reverse, order } = options
+  const refuse = (message: string, hint: string): never => {
+    throw new PeerlogError('INVALID_ARGUMENT', message, { hint })
+  }
+  if (after !== undefined && (!Number.isSafeInteger(after) || after < 0)) {
+    refuse(`after is ${String(after)}`, 'Give the position of an event, or 0')
+  }
+  if (limit !== undefined && limit !== Infinity && (!Number.isSafeInteger(limit) || limit < 0)) {
+    refuse(`limit is ${String(limit)}`, 'Give a whole number of events')
+  }
+  if (order !== undefined && order !== 'arrival' && order !== 'clock') {
+    refuse(`order is ${JSON.stringify(order)}`, "Write 'arrival' or 'clock'")
+  }
+  if (follow === true && reverse === true) refuse('follow and reverse exclude each other', 'Leave one of them out')
+  if (order === 'clock' && (follow === true || reverse === true || after !== undefined)) {
+    refuse("order 'clock' reads all there is, once", 'Leave out follow, reverse and after')
+  }
+  return options.subject === undefined ? null : parseSubjectPattern(options.subject)
+}

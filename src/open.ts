@@ -1,0 +1,114 @@
+import { PeerlogError } from './base/errors.ts'
+import { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
+import { Database } from './database.ts'
+import { deriveDatabaseKeys } from './event/keys.ts'
+import { authorKeyPair } from './event/signature.ts'
+import { EventStore } from './store/event-store.ts'
+import { deriveTopic } from './topic/topic.ts'
+import type { TransportConfig } from './transport/config.ts'
+import { createTransport } from './transport/create-transport.ts'
+import type { NoiseKeyPair, Transport } from './transport/transport.ts'
+
+/** What only must say how to reach the others: a configuration, or a transport that the caller made and keeps. */
+export type TransportChoice = (Partial<TransportConfig> & Pick<TransportConfig, 'mode'>) | Transport
+
+export interface OpenOptions {
+  /** Names what is replicated: all who open the same id (with the same secret) share it. */
+  databaseId: string
+  /** The SQLite file, created if it does not exist; or ':memory:'. */
+  path: string
+  /**
+   * Seals the events, and keeps out everybody who does not have it: a passphrase, or 32 random bytes. It can't be
+   * changed later.
+   */
+  secret?: string | Uint8Array
+  /** One way to the others or several at once; default `{ mode: 'hyperswarm' }`. `{ mode: 'disabled' }`: local only. */
+  transport?: TransportChoice | readonly TransportChoice[]
+  /** `'process'` (default): an acknowledged append survives the end of the process; `'full'`: the loss of power too. */
+  durability?: 'process' | 'full'
+  /** 32 bytes that the author's keys are made from, instead of those in the key file beside the database. */
+  authorSeed?: Uint8Array
+  /** Reads the file as it is: no append, no network, and another process may write to it meanwhile. */
+  readOnly?: boolean
+}
+
+const OPTION_NAMES: readonly string[] = [
+  'databaseId',
+  'path',
+  'secret',
+  'transport',
+  'durability',
+  'authorSeed',
+  'readOnly',
+] satisfies (keyof OpenOptions)[]
+
+/**
+ * Opens a database and begins to replicate it. It is usable at once: peers are found in the background.
+ *
+ * @throws TypeError or {PeerlogError} when an option, the file, its key or the secret is not usable; nothing has been
+ * changed then, and nothing is left open.
+ */
+export async function open(options: OpenOptions): Promise<Database> {
+  checkOptions(options)
+  const { databaseId, path, secret, authorSeed, durability = 'process', readOnly = false } = options
+  const topicOfId = deriveTopic(databaseId)
+  const choices = transportChoices(options, readOnly)
+  // Found wrong before anything is created.
+  for (const choice of choices) if (!isTransport(choice)) createTransport(choice)
+  const keys = await deriveDatabaseKeys(databaseId, secret)
+  const topic = keys.topic === null ? topicOfId : deriveTopic(databaseId, keys.topic)
+  const given = authorSeed === undefined ? {} : { authorSeed }
+  const store = EventStore.open({ path, databaseId, keys, durability, readOnly, ...given })
+  const keyPair: NoiseKeyPair = authorKeyPair(store.noiseSeed)
+  const owned: Transport[] = []
+  const transports = choices.map((choice) => {
+    if (isTransport(choice)) return choice
+    const transport = createTransport({ keyPair, ...choice })
+    owned.push(transport)
+    return transport
+  })
+  const sync = new SyncBroadcaster()
+  const database = new Database(databaseId, path, store, sync, owned)
+  if (!readOnly) sync.replicate({ store, topic, admissionKey: keys.admission, transports })
+  return database
+}
+
+function transportChoices({ transport }: OpenOptions, readOnly: boolean): readonly TransportChoice[] {
+  if (readOnly) return []
+  if (transport === undefined) return [{ mode: 'hyperswarm' }]
+  const choices = (Array.isArray(transport) ? transport : [transport]) as readonly TransportChoice[]
+  if (choices.length === 0) {
+    throw new PeerlogError('INVALID_CONFIG', 'transport is an empty array', {
+      hint: "For a local-only database write transport: { mode: 'disabled' }",
+    })
+  }
+  return choices
+}
+
+function isTransport(choice: TransportChoice): choice is Transport {
+  return typeof choice === 'object' && choice !== null && 'connect' in choice && typeof choice.connect === 'function'
+}
+
+function checkOptions(options: OpenOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError("open() takes an object: open({ databaseId: 'my-notes', path: 'notes.db' })")
+  }
+  const unknown = Object.keys(options).find((name) => !OPTION_NAMES.includes(name))
+  if (unknown !== undefined) {
+    throw new PeerlogError('INVALID_CONFIG', `open() has no option '${unknown}'`, {
+      hint: `It has ${OPTION_NAMES.join(', ')}`,
+    })
+  }
+  const { path, durability, authorSeed } = options
+  if (typeof path !== 'string' || path === '') {
+    throw new TypeError("path must be the name of a file, or ':memory:'")
+  }
+  if (durability !== undefined && durability !== 'process' && durability !== 'full') {
+    throw new PeerlogError('INVALID_CONFIG', `durability is ${JSON.stringify(durability)}`, {
+      hint: "Write 'process' or 'full'",
+    })
+  }
+  if (authorSeed !== undefined && !(authorSeed instanceof Uint8Array && authorSeed.length === 32)) {
+    throw new TypeError('authorSeed must be a Uint8Array of 32 bytes')
+  }
+}
