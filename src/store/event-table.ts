@@ -4,7 +4,7 @@ import { MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { Run } from '../event/run.ts'
 import type { Signature } from '../event/signature.ts'
-import type { Log } from './logs.ts'
+import type { Log } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 /** What is stored of an event beside its bytes; null where we can't read it. */

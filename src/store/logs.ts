@@ -1,23 +1,8 @@
 import { toHex } from '../base/bytes.ts'
 import { hash } from '../base/hash.ts'
-import type { Timestamp } from '../event/clock.ts'
 import { Mmr } from '../event/mmr.ts'
+import type { Log } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
-
-/** One author's log, as far as it is here. Instances are replaced, not changed, when a transaction commits. */
-export interface Log extends Timestamp {
-  /** The author's number in this file. */
-  readonly no: number
-  readonly author: Buffer
-  readonly hex: string
-  readonly mmr: Mmr
-  /** MMR root at the log's length. */
-  readonly root: Buffer
-  /** Of the last event. */
-  readonly position: number
-  /** Proof of two contradicting histories, or null. */
-  readonly fork: Buffer | null
-}
 
 interface AuthorRow {
   no: number

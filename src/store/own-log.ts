@@ -11,7 +11,7 @@ import type { Mmr } from '../event/mmr.ts'
 import type { Run } from '../event/run.ts'
 import type { AuthorKeyPair } from '../event/signature.ts'
 import { signHead } from '../event/signature.ts'
-import type { Log } from './logs.ts'
+import type { Log } from './log.ts'
 
 /** An event that is to be appended. */
 export interface NewEvent {
