@@ -14,16 +14,16 @@ import { AppendQueue } from './append-queue.ts'
 import { authorKeyPath, newAuthorSeed, readAuthorSeed, writeAuthorSeed } from './author-key.ts'
 import { EventTable, packSignature } from './event-table.ts'
 import { HeldRuns } from './held-runs.ts'
-import { IdIndex } from './id-index.ts'
+import { IdIndex, idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import { checkRun } from './ingest.ts'
 import type { Log } from './log.ts'
 import { Logs } from './logs.ts'
 import type { NewEvent, Segment } from './own-log.ts'
-import { OwnLog } from './own-log.ts'
+import { checkEventSize, OwnLog } from './own-log.ts'
 import { EventReader } from './reader.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
-import { openDatabase, translateError } from './sqlite.ts'
+import { corruptFile, openDatabase, translateError } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
 
 export interface EventStoreOptions {
@@ -84,6 +84,7 @@ export class EventStore {
       path: options.path,
       readOnly: options.readOnly ?? false,
       durability: options.durability ?? 'process',
+      beforeCreate: () => void knownSeed(options),
     })
     try {
       return new EventStore(options, opened)
@@ -94,13 +95,13 @@ export class EventStore {
   }
 
   private constructor(options: EventStoreOptions, opened: OpenDatabase) {
-    const { db, created } = opened
+    const { db } = opened
     this.#options = options
     this.#opened = opened
     this.#now = options.now ?? Date.now
     this.#transaction = db.transaction((work: () => void) => work())
     checkIdentity(opened, options)
-    const seed = authorSeed(options, created)
+    const seed = authorSeed(opened, options)
     this.#noiseSeed = hash(Buffer.from('peerlog 1 noise\0', 'utf8'), seed)
     this.#clock = new HybridClock(this.#now)
     this.#logs = new Logs(db)
@@ -113,8 +114,9 @@ export class EventStore {
       (items) => this.#append(items),
       () => performance.now(),
     )
-    for (let p = this.#ids.nextPosition; p < this.#table.nextPosition; p++) {
-      this.#ids.add(hash(this.#table.bytesAt(p) ?? Buffer.alloc(0)))
+    for (const [position, start] of this.#table.idStarts(this.#ids.nextPosition)) {
+      if (position !== this.#ids.nextPosition) throw corruptFile('events are missing')
+      this.#ids.add(start)
     }
     const ownPosition = this.#logs.get(this.#own.hex)?.position ?? 0
     const byArrival = this.#logs.all().toSorted((a, b) => a.position - b.position)
@@ -151,9 +153,15 @@ export class EventStore {
 
   // ---- writing --------------------------------------------------------------------------------------------------
 
-  /** Resolves when the events are durable. All or none of them are stored. */
+  /**
+   * Resolves when the events are durable. All or none of them are stored.
+   *
+   * @throws {PeerlogError} at once, `EVENT_TOO_LARGE`: who shares a commit with others must not fail theirs.
+   */
   append(items: NewEvent[]): Promise<Event[]> {
     this.#checkWritable()
+    for (const item of items) checkEventSize(item)
+    if (items.length === 0) return Promise.resolve([])
     return this.#appends.add(items)
   }
 
@@ -188,7 +196,8 @@ export class EventStore {
       const id = ids[i] as Buffer
       const { subject, type, data } = item
       const last = i === run.events.length - 1
-      const position = this.#table.insert(log, run.from + i, bytes, { time, tick, subject, type }, last ? signature : null)
+      const index = { time, tick, subject, type }
+      const position = this.#table.insert(log, run.from + i, id, bytes, index, last ? signature : null)
       mmr.append(id)
       events.push({
         id: id.toString('hex'),
@@ -254,7 +263,8 @@ export class EventStore {
       const body = bodies[i] ?? null
       const index = body !== null && compareTimestamps(body, clock) > 0 ? body : null
       clock = index ?? clock
-      this.#table.insert(log, run.from + i, bytes, index, i === run.events.length - 1 ? signature : null)
+      const id = verified.ids[i] as Buffer
+      this.#table.insert(log, run.from + i, id, bytes, index, i === run.events.length - 1 ? signature : null)
     }
     this.#table.checkpoint(log, log.mmr, verified.ids)
     const { time, tick } = clock
@@ -314,12 +324,13 @@ export class EventStore {
     } catch (error) {
       this.#ids.settle(false)
       this.#table.reset(nextPosition)
+      this.#held.reset()
       throw translateError(error, this.#options.path)
     }
   }
 
   #announce(commit: Commit): void {
-    for (const { ids } of commit.runs) for (const id of ids) this.#ids.add(id)
+    for (const { ids } of commit.runs) for (const id of ids) this.#ids.add(idStart(id))
     if (commit.runs.length === 0 && commit.forks.length === 0) return
     for (const listener of this.#listeners) listener(commit)
     for (const wake of this.#waiting) wake()
@@ -346,39 +357,61 @@ export class EventStore {
    * peaks before them if asked. Null when there is nothing there.
    */
   readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null {
-    this.#checkOpen()
-    const log = this.#logs.get(author)
-    if (log === undefined || from > log.mmr.length) return null
-    const run = this.#table.readRun(log, from, maxBytes)
-    if (!withPeaks || from === 0) return run
-    const peaks = this.#table.mmrAt(log, from).peaks()
-    if (run !== null) return { ...run, peaks }
-    const signature = this.#table.lastSignature(log)
-    return signature === null ? null : { author: log.author, from, peaks, signature, events: [] }
+    return this.#read(() => {
+      const log = this.#logs.get(author)
+      if (log === undefined || from > log.mmr.length) return null
+      const run = this.#table.readRun(log, from, maxBytes)
+      if (!withPeaks || from === 0) return run
+      const peaks = this.#table.mmrAt(log, from).peaks()
+      if (run !== null) return { ...run, peaks }
+      const signature = this.#table.lastSignature(log)
+      return signature === null ? null : { author: log.author, from, peaks, signature, events: [] }
+    })
   }
 
   /** The event with this id, if it is here and can be read. */
   get(id: string): Event | null {
-    this.#checkOpen()
-    const wanted = fromHex(id)
-    if (wanted === null || wanted.length !== 32) return null
-    for (const position of this.#ids.find(wanted)) {
-      const bytes = this.#table.bytesAt(position)
-      if (bytes !== null && equalBytes(hash(bytes), wanted)) return this.#reader.decode(position, bytes)
-    }
-    return null
+    return this.#read(() => {
+      const wanted = fromHex(id)
+      if (wanted === null || wanted.length !== 32) return null
+      const start = idStart(wanted)
+      for (const position of this.#ids.find(wanted)) {
+        const row = this.#table.at(position)
+        if (row === null || row.idStart !== start) continue
+        const event = row.readable ? this.#reader.decode(position, row.bytes, start) : null
+        if (equalBytes(hash(row.bytes), wanted)) return event
+      }
+      return null
+    })
   }
 
   /** Readable events after (in reverse: before) a position, in batches. */
   scan(pattern: SubjectPattern | null, from: number, reverse: boolean): Generator<Event[]> {
     this.#checkOpen()
-    return this.#reader.scan(pattern, from, reverse)
+    return this.#batches(this.#reader.scan(pattern, from, reverse))
   }
 
   /** Readable events by (clock, author, seq), in batches. */
   scanByClock(pattern: SubjectPattern | null): Generator<Event[]> {
     this.#checkOpen()
-    return this.#reader.scanByClock(pattern)
+    return this.#batches(this.#reader.scanByClock(pattern))
+  }
+
+  *#batches(batches: Generator<Event[]>): Generator<Event[]> {
+    for (;;) {
+      const next = this.#read(() => batches.next())
+      if (next.done === true) return
+      yield next.value
+    }
+  }
+
+  #read<T>(work: () => T): T {
+    this.#checkOpen()
+    try {
+      return work()
+    } catch (error) {
+      throw translateError(error, this.#options.path)
+    }
   }
 
   /** Resolves when there is an event after the position, or the store closes, or the signal aborts. */
@@ -456,15 +489,24 @@ function checkIdentity({ db, created }: OpenDatabase, { databaseId, keys, path, 
   }
 }
 
-function authorSeed(options: EventStoreOptions, created: boolean): Uint8Array {
+/** The seed in the key file, or null where there is none. */
+function knownSeed({ path, keys, authorSeed }: EventStoreOptions): Uint8Array | null {
+  return authorSeed === undefined && path !== ':memory:' ? readAuthorSeed(authorKeyPath(path), keys.tag) : null
+}
+
+/**
+ * The key file's seed if the database knows it for its own, or a new one. A key whose database has gone, or was replaced
+ * by another copy, may have signed events that are not here: signing on with it would fork its log.
+ */
+function authorSeed({ db }: OpenDatabase, options: EventStoreOptions): Uint8Array {
   const { path, keys, readOnly } = options
   if (options.authorSeed !== undefined) return options.authorSeed
-  if (path === ':memory:') return newAuthorSeed()
-  const file = authorKeyPath(path)
-  const known = readAuthorSeed(file, keys.tag)
-  // A key without its database may have written events that are not here: signing on with it would fork its log.
-  if (known !== null && !created) return known
+  const known = knownSeed(options)
+  const author = db.prepare<[], Buffer>("SELECT value FROM meta WHERE name = 'author'").pluck().get()
+  if (known !== null && author !== undefined && equalBytes(authorKeyPair(known).publicKey, author)) return known
   const seed = newAuthorSeed()
-  if (readOnly !== true) writeAuthorSeed(file, keys.tag, seed)
+  if (readOnly === true || path === ':memory:') return seed
+  writeAuthorSeed(authorKeyPath(path), keys.tag, seed)
+  db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('author', ?)").run(authorKeyPair(seed).publicKey)
   return seed
 }

@@ -1,11 +1,12 @@
-import { assert } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
-import { MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
+import { MAX_RUN_EVENTS, MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { Run } from '../event/run.ts'
 import type { Signature } from '../event/signature.ts'
+import { idStart } from './id-index.ts'
 import type { Log } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
+import { corruptFile } from './sqlite.ts'
 
 /** What is stored of an event beside its bytes; null where we can't read it. */
 export interface Index {
@@ -21,7 +22,25 @@ interface Stretch {
   count: number
 }
 
-type EventRow = [number, number | null, number | null, number | null, string | null, Buffer | null, Buffer]
+type EventRow = [
+  position: number,
+  time: number | null,
+  tick: number | null,
+  idStart: number,
+  subject: number | null,
+  type: string | null,
+  signature: Buffer | null,
+  bytes: Buffer,
+]
+
+/** An event as it lies in the table. */
+export interface StoredRow {
+  bytes: Buffer
+  /** First 48 bits of its id. */
+  idStart: number
+  /** True if it has a place in the order of events, and is delivered. */
+  readable: boolean
+}
 
 /** Rows that are read at once when a run is put together. */
 const RUN_ROWS = 256
@@ -39,13 +58,14 @@ export class EventTable {
   readonly #nextExtent: Statement<[number, number], number>
   readonly #findCheckpoint: Statement<[number, number], { length: number; peaks: Buffer }>
   readonly #range: Statement<[number, number, number], [Buffer, Buffer | null]>
-  readonly #bytesAt: Statement<[number], Buffer>
+  readonly #at: Statement<[number], { bytes: Buffer; id_start: number; subject: number | null }>
+  readonly #idStarts: Statement<[number], [number, number]>
   readonly #findSubject: Statement<[string], number>
   readonly #insertSubject: Statement<[string]>
 
   constructor(db: Database) {
     this.#insert = db.prepare(
-      'INSERT INTO events (position, time, tick, subject, type, signature, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO events (position, time, tick, id_start, subject, type, signature, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     )
     this.#insertExtent = db.prepare('INSERT INTO extents (position, author, seq) VALUES (?, ?, ?)')
     this.#insertCheckpoint = db.prepare('INSERT OR REPLACE INTO checkpoints (author, length, peaks) VALUES (?, ?, ?)')
@@ -63,7 +83,10 @@ export class EventTable {
         'SELECT bytes, signature FROM events WHERE position >= ? AND position < ? ORDER BY position LIMIT ?',
       )
       .raw() as unknown as Statement<[number, number, number], [Buffer, Buffer | null]>
-    this.#bytesAt = db.prepare<[number], Buffer>('SELECT bytes FROM events WHERE position = ?').pluck()
+    this.#at = db.prepare('SELECT bytes, id_start, subject FROM events WHERE position = ?')
+    this.#idStarts = db
+      .prepare<[number]>('SELECT position, id_start FROM events WHERE position >= ? ORDER BY position')
+      .raw() as unknown as Statement<[number], [number, number]>
     this.#findSubject = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#insertSubject = db.prepare('INSERT INTO subjects (name) VALUES (?)')
     const highest = 'SELECT max(coalesce((SELECT max(position) FROM events), 0), coalesce((SELECT max(position) FROM authors), 0))'
@@ -79,16 +102,17 @@ export class EventTable {
    *
    * @param signature of the head that this event ends, as suite ‖ signature; null within a segment.
    */
-  insert(log: Log, seq: number, bytes: Buffer, index: Index | null, signature: Buffer | null): number {
+  insert(log: Log, seq: number, id: Buffer, bytes: Buffer, index: Index | null, signature: Buffer | null): number {
+    const start = idStart(id)
     const position = this.#nextPosition++
     if (log.no !== this.#lastAuthor || seq !== this.#lastSeq + 1) this.#insertExtent.run(position, log.no, seq)
     this.#lastAuthor = log.no
     this.#lastSeq = seq
     if (index === null) {
-      this.#insert.run(position, null, null, null, null, signature, bytes)
+      this.#insert.run(position, null, null, start, null, null, signature, bytes)
     } else {
       const type = index.type === '' ? null : index.type
-      this.#insert.run(position, index.time, index.tick, this.#subjectNo(index.subject), type, signature, bytes)
+      this.#insert.run(position, index.time, index.tick, start, this.#subjectNo(index.subject), type, signature, bytes)
     }
     return position
   }
@@ -122,14 +146,20 @@ export class EventTable {
     return no
   }
 
-  bytesAt(position: number): Buffer | null {
-    return this.#bytesAt.get(position) ?? null
+  at(position: number): StoredRow | null {
+    const row = this.#at.get(position)
+    return row === undefined ? null : { bytes: row.bytes, idStart: row.id_start, readable: row.subject !== null }
+  }
+
+  /** The starts of the ids of all events from a position on. */
+  idStarts(from: number): IterableIterator<[position: number, start: number]> {
+    return this.#idStarts.iterate(from)
   }
 
   /** Where the events of a log lie from seq on, as far as they follow each other. */
   #stretch(log: Log, seq: number): Stretch {
     const extent = this.#findExtent.get(log.no, seq)
-    assert(extent !== undefined && seq < log.mmr.length, 'an event that is held has a place')
+    if (extent === undefined || seq >= log.mmr.length) throw corruptFile('an event has no place')
     const end = this.#nextExtent.get(log.no, seq) ?? log.mmr.length
     return { position: extent.position + (seq - extent.seq), count: end - seq }
   }
@@ -140,7 +170,7 @@ export class EventTable {
       const { position, count } = this.#stretch(log, seq)
       for (let done = 0; done < count; ) {
         const rows = this.#range.all(position + done, position + count, RUN_ROWS)
-        assert(rows.length > 0, 'a stretch without its events')
+        if (rows.length === 0) throw corruptFile('events are missing')
         yield* rows
         done += rows.length
       }
@@ -149,8 +179,8 @@ export class EventTable {
   }
 
   /**
-   * Events from `from` to a signed head: as many as fit `maxBytes`, or one segment if that is larger. Null when there is
-   * nothing after `from`.
+   * Events from `from` to a signed head: as many as fit `maxBytes` and a run, or one segment if that is larger. Null when
+   * there is nothing after `from`.
    */
   readRun(log: Log, from: number, maxBytes: number): Run | null {
     if (from >= log.mmr.length) return null
@@ -160,14 +190,14 @@ export class EventTable {
     let signature: Buffer | null = null
     for (const [event, signed] of this.rows(log, from)) {
       bytes += event.length
-      if (bytes > maxBytes && signature !== null) break
+      if (signature !== null && (bytes > maxBytes || events.length === MAX_RUN_EVENTS)) break
       events.push(event)
       if (signed !== null) {
         whole = events.length
         signature = signed
       }
     }
-    assert(signature !== null, 'a log that ends without a signature')
+    if (signature === null) throw corruptFile('a log ends without a signature')
     events.length = whole
     return { author: log.author, from, peaks: null, signature: unpackSignature(signature), events }
   }

@@ -13,15 +13,21 @@ export class HeldRuns {
   readonly #insert: Statement<[Buffer, number, Buffer]>
   readonly #select: Statement<[Buffer], Buffer>
   readonly #delete: Statement<[Buffer]>
+  readonly #sizes: Statement<[], { author: Buffer; until: number; bytes: number }>
 
   constructor(db: Database) {
     this.#insert = db.prepare('INSERT OR REPLACE INTO held (author, until, run) VALUES (?, ?, ?)')
     this.#select = db.prepare<[Buffer], Buffer>('SELECT run FROM held WHERE author = ?').pluck()
     this.#delete = db.prepare('DELETE FROM held WHERE author = ?')
-    const sizes = db.prepare<[], { author: Buffer; until: number; bytes: number }>(
-      'SELECT author, until, length(run) AS bytes FROM held',
-    )
-    for (const { author, until, bytes } of sizes.iterate()) this.#note(toHex(author), until, bytes)
+    this.#sizes = db.prepare('SELECT author, until, length(run) AS bytes FROM held')
+    this.reset()
+  }
+
+  /** Back to what the file says: at the start, and after a rollback. */
+  reset(): void {
+    this.#until.clear()
+    this.#bytes = 0
+    for (const { author, until, bytes } of this.#sizes.all()) this.#note(toHex(author), until, bytes)
   }
 
   /** Milliseconds since 1970 until which the author's next events are held, or null. */

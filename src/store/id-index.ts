@@ -1,6 +1,8 @@
 import { ID_INDEX_BATCH } from '../base/limits.ts'
 import type { Database, Statement } from './sqlite.ts'
 
+/** Bits of an id that stand beside each event. */
+const START_BITS = 48
 /** Bits of an id that are indexed: with the 16 bits of an offset they fit a double exactly. */
 const PREFIX_BITS = 37
 
@@ -16,19 +18,18 @@ interface Batch {
 /**
  * Finds events by id. Ids are random, so a B-tree that takes them one by one gets slower with every event; here they
  * gather in memory, and each full batch is sorted and merged in order, a piece with every later transaction: a small
- * log-structured merge. What is not merged yet is found by a scan of at most two batches.
+ * log-structured merge. What is not merged yet is found by a scan, of two batches as a rule.
  */
 export class IdIndex {
   #gathering: Batch
-  #merging: Batch | null = null
+  /** Full and sorted batches, the oldest of them being merged. More than one only after very large transactions. */
+  readonly #full: Batch[] = []
   #staged = 0
-  readonly #db: Database
   readonly #insert: Statement<[number, number]>
   readonly #select: Statement<[number], number>
   readonly #setUpTo: Statement<[number]>
 
   constructor(db: Database) {
-    this.#db = db
     this.#insert = db.prepare('INSERT OR IGNORE INTO ids (prefix, position) VALUES (?, ?)')
     this.#select = db.prepare<[number], number>('SELECT position FROM ids WHERE prefix = ?').pluck()
     this.#setUpTo = db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('ids_up_to', ?)")
@@ -41,26 +42,24 @@ export class IdIndex {
     return this.#gathering.base + this.#gathering.count
   }
 
-  /** Takes the id of the event at `nextPosition`, once its transaction has been committed. */
-  add(id: Buffer): void {
+  /** Takes the start of the id of the event at `nextPosition`, once its transaction has been committed. Never fails. */
+  add(start: number): void {
     const batch = this.#gathering
-    batch.entries[batch.count] = prefixOf(id) * ID_INDEX_BATCH + batch.count
+    batch.entries[batch.count] = prefixOf(start) * ID_INDEX_BATCH + batch.count
     if (++batch.count < ID_INDEX_BATCH) return
-    // Merging keeps ahead of adding, except after a single transaction larger than a batch.
-    while (this.#merging !== null) {
-      this.#db.transaction(() => this.merge(ID_INDEX_BATCH))()
-      this.settle(true)
-    }
     batch.entries.sort()
-    this.#merging = { ...batch, count: 0 }
+    this.#full.push({ ...batch, count: 0 })
     this.#gathering = newBatch(batch.base + ID_INDEX_BATCH)
   }
 
-  /** Inside a transaction: merges twice as many ids as the transaction adds. */
+  /**
+   * Inside a transaction: merges twice as many ids as the transaction adds, and so keeps ahead of adding. Where a single
+   * transaction has added several batches, each later one merges a whole batch.
+   */
   merge(added: number): void {
-    const batch = this.#merging
-    if (batch === null) return
-    const end = Math.min(ID_INDEX_BATCH, batch.count + 2 * added + 1)
+    const batch = this.#full[0]
+    if (batch === undefined) return
+    const end = this.#full.length > 1 ? ID_INDEX_BATCH : Math.min(ID_INDEX_BATCH, batch.count + 2 * added + 1)
     for (let i = batch.count; i < end; i++) {
       const entry = batch.entries[i] as number
       const prefix = Math.floor(entry / ID_INDEX_BATCH)
@@ -72,19 +71,20 @@ export class IdIndex {
 
   /** After the transaction of `merge`: it was committed, or rolled back. */
   settle(committed: boolean): void {
-    if (this.#merging !== null && committed) {
-      this.#merging.count += this.#staged
-      if (this.#merging.count === ID_INDEX_BATCH) this.#merging = null
+    const batch = this.#full[0]
+    if (batch !== undefined && committed) {
+      batch.count += this.#staged
+      if (batch.count === ID_INDEX_BATCH) this.#full.shift()
     }
     this.#staged = 0
   }
 
   /** Positions of events whose id may be this one. */
   find(id: Buffer): number[] {
-    const prefix = prefixOf(id)
+    const prefix = prefixOf(idStart(id))
     const found = this.#select.all(prefix)
     scan(this.#gathering, 0, this.#gathering.count, prefix, found)
-    if (this.#merging !== null) scan(this.#merging, this.#merging.count, ID_INDEX_BATCH, prefix, found)
+    for (const batch of this.#full) scan(batch, batch.count, ID_INDEX_BATCH, prefix, found)
     return found
   }
 }
@@ -93,8 +93,13 @@ function newBatch(base: number): Batch {
   return { entries: new Float64Array(ID_INDEX_BATCH), base, count: 0 }
 }
 
-function prefixOf(id: Buffer): number {
-  return Math.floor(id.readUIntBE(0, 5) / 2 ** (40 - PREFIX_BITS))
+/** The first 48 bits of an id. */
+export function idStart(id: Buffer): number {
+  return id.readUIntBE(0, START_BITS / 8)
+}
+
+function prefixOf(start: number): number {
+  return Math.floor(start / 2 ** (START_BITS - PREFIX_BITS))
 }
 
 function scan(batch: Batch, from: number, to: number, prefix: number, found: number[]): void {

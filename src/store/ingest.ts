@@ -1,11 +1,12 @@
 import { equalBytes } from '../base/bytes.ts'
 import type { Run, VerifiedRun } from '../event/run.ts'
-import { encodeForkProof } from '../event/fork.ts'
+import { checkForkProof, encodeForkProof } from '../event/fork.ts'
 import { verifyRun } from '../event/run.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { EventTable } from './event-table.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
+import { corruptFile } from './sqlite.ts'
 
 export type RunCheck = { status: 'verified'; run: Run; verified: VerifiedRun } | { status: IngestStatus; proof?: Buffer }
 
@@ -24,7 +25,8 @@ export function checkRun(run: Run, log: Log, table: EventTable, databaseTag: Uin
   const rest = { ...run, from: length, peaks: null, events: run.events.slice(length - run.from) }
   const verified = verifyRun(rest, log.mmr, databaseTag)
   if (typeof verified !== 'string') return { status: 'verified', run: rest, verified }
-  const conclusive = verified === 'WRONG_EVENT' || (run.peaks !== null && run.from === length)
+  // Where nothing is before the run, or the same as the sender says, a wrong signature is the sender's alone.
+  const conclusive = verified === 'WRONG_EVENT' || (run.from === length && (length === 0 || run.peaks !== null))
   return { status: conclusive ? 'invalid' : 'unverified' }
 }
 
@@ -40,5 +42,8 @@ function checkFork(run: Run, ours: Mmr, log: Log, table: EventTable, databaseTag
   const signature = next?.signature ?? table.lastSignature(log)
   if (signature === null) return { status: 'invalid' }
   const own: Run = { author: log.author, from: run.from, peaks: ours.peaks(), signature, events: next?.events ?? [] }
-  return { status: 'forked', proof: encodeForkProof(own, run) }
+  const proof = encodeForkProof(own, run)
+  // Their half has just been verified. If the two convict nobody, it is ours that is no longer what was signed.
+  if (checkForkProof(proof, databaseTag) === null) throw corruptFile('events are not those that were signed')
+  return { status: 'forked', proof }
 }

@@ -1,8 +1,9 @@
 import { toHex } from '../base/bytes.ts'
 import { hash } from '../base/hash.ts'
-import { Mmr } from '../event/mmr.ts'
+import { Mmr, peaksBytes } from '../event/mmr.ts'
 import type { Log } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
+import { corruptFile } from './sqlite.ts'
 
 interface AuthorRow {
   no: number
@@ -31,6 +32,7 @@ export class Logs {
       'INSERT OR REPLACE INTO authors (no, key, length, peaks, position, time, tick, fork) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     )
     for (const row of db.prepare<[], AuthorRow>('SELECT * FROM authors ORDER BY key').iterate()) {
+      if (row.peaks.length !== peaksBytes(row.length)) throw corruptFile('the state of a log does not fit its length')
       const mmr = Mmr.from(row.length, row.peaks)
       const { no, key: author, position, time, tick, fork } = row
       this.#append({ no, author, hex: toHex(author), mmr, root: mmr.root(), position, time, tick, fork })

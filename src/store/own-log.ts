@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { toHex } from '../base/bytes.ts'
+import { PeerlogError } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
 import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../base/limits.ts'
 import type { HybridClock, Timestamp } from '../event/clock.ts'
@@ -32,6 +33,20 @@ export interface Segment {
 
 /** Bytes of header, seal, clock and length prefixes that an event has at most beside subject, type, links and data. */
 const EVENT_OVERHEAD_BYTES = 128
+
+/** Bytes of an event without its links: an upper bound, the same whatever the log's length. */
+function largestSize({ subject, type, encoded }: NewEvent): number {
+  return EVENT_OVERHEAD_BYTES + Buffer.byteLength(subject, 'utf8') + Buffer.byteLength(type, 'utf8') + encoded.bytes.length
+}
+
+/** @throws {PeerlogError} `EVENT_TOO_LARGE`. */
+export function checkEventSize(event: NewEvent): void {
+  const bytes = largestSize(event)
+  if (bytes <= MAX_EVENT_BYTES) return
+  throw new PeerlogError('EVENT_TOO_LARGE', `the event may have ${bytes} bytes`, {
+    hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data or store it elsewhere and append its name`,
+  })
+}
 
 const RANDOM = Buffer.alloc(24 * 256)
 let randomUsed = RANDOM.length
@@ -81,8 +96,7 @@ export class OwnLog {
   /** The next links, as many as fit beside the event. */
   nextLinks(event: NewEvent): Link[] {
     if (this.#seen.size === 0) return []
-    const text = Buffer.byteLength(event.subject, 'utf8') + Buffer.byteLength(event.type, 'utf8')
-    const room = MAX_EVENT_BYTES - EVENT_OVERHEAD_BYTES - text - event.encoded.bytes.length
+    const room = MAX_EVENT_BYTES - largestSize(event)
     const links: Link[] = []
     for (const link of this.#seen.values()) {
       if (links.length === MAX_LINKS || (links.length + 1) * 48 > room) break

@@ -1,27 +1,33 @@
 import { toHex } from '../base/bytes.ts'
 import { hash } from '../base/hash.ts'
-import { MAX_INDEXED_SUBJECTS, READ_BATCH_EVENTS } from '../base/limits.ts'
+import { MAX_INDEXED_SUBJECTS, MAX_SUBJECT_BYTES, READ_BATCH_EVENTS } from '../base/limits.ts'
 import { decodeData } from '../event/data.ts'
 import { decodeEventBody, decodeEventHeader } from '../event/event.ts'
 import type { SubjectPattern } from '../event/subject.ts'
+import { idStart } from './id-index.ts'
 import type { Database, Statement } from './sqlite.ts'
+import { corruptFile } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
 
 /** Rows looked at in one step when a pattern is matched without an index. */
 const SCAN_ROWS = 2048
+/** Sorts after every subject: none is as long, and U+10FFFF is the last character. */
+const AFTER_SUBJECTS = '\u{10ffff}'.repeat(MAX_SUBJECT_BYTES / 4 + 1)
+
+type Row = [position: number, bytes: Buffer, idStart: number]
 
 /** Reads a database's events in the order of arrival or of their clocks, decoded. */
 export class EventReader {
   readonly #sealKey: Buffer | null
   readonly #ownAuthor: string
-  readonly #all: Statement<[number, number], [number, Buffer]>
-  readonly #allReverse: Statement<[number, number], [number, Buffer]>
-  readonly #ofSubject: Statement<[number, number, number], [number, Buffer]>
-  readonly #ofSubjectReverse: Statement<[number, number, number], [number, Buffer]>
+  readonly #all: Statement<[number, number], Row>
+  readonly #allReverse: Statement<[number, number], Row>
+  readonly #ofSubject: Statement<[number, number, number], Row>
+  readonly #ofSubjectReverse: Statement<[number, number, number], Row>
   readonly #subjectsAt: Statement<[number, number], [number, number]>
   readonly #subjectsAtReverse: Statement<[number, number], [number, number]>
   readonly #byTime: Statement<[number, number, number, number], [number, number, number, number]>
-  readonly #bytesAt: Statement<[number], Buffer>
+  readonly #at: Statement<[number], Row>
   readonly #subjectNo: Statement<[string], number>
   readonly #subjectName: Statement<[number], string>
   readonly #subjectRange: Statement<[string, string, number], [number, string]>
@@ -30,7 +36,7 @@ export class EventReader {
     this.#sealKey = sealKey
     this.#ownAuthor = ownAuthor
     const rows = <P extends unknown[], R>(sql: string): Statement<P, R> => db.prepare(sql).raw() as unknown as Statement<P, R>
-    const from = 'SELECT position, bytes FROM events WHERE subject IS NOT NULL AND'
+    const from = 'SELECT position, bytes, id_start FROM events WHERE subject IS NOT NULL AND'
     this.#all = rows(`${from} position > ? ORDER BY position LIMIT ?`)
     this.#allReverse = rows(`${from} position < ? ORDER BY position DESC LIMIT ?`)
     this.#ofSubject = rows(`${from} subject = ? AND position > ? ORDER BY position LIMIT ?`)
@@ -42,14 +48,20 @@ export class EventReader {
       `SELECT time, tick, position, subject FROM events WHERE time IS NOT NULL AND (time, tick, position) > (?, ?, ?)
        ORDER BY time, tick, position LIMIT ?`,
     )
-    this.#bytesAt = db.prepare<[number], Buffer>('SELECT bytes FROM events WHERE position = ?').pluck()
+    this.#at = rows('SELECT position, bytes, id_start FROM events WHERE position = ?')
     this.#subjectNo = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#subjectName = db.prepare<[number], string>('SELECT name FROM subjects WHERE no = ?').pluck()
     this.#subjectRange = rows('SELECT no, name FROM subjects WHERE name >= ? AND name < ? ORDER BY name LIMIT ?')
   }
 
-  /** The event, or null if it can't be read. */
-  decode(position: number, bytes: Buffer): Event | null {
+  /**
+   * The event, or null if it can't be read.
+   *
+   * @throws {PeerlogError} `CORRUPT_FILE` when the bytes are not those that were stored.
+   */
+  decode(position: number, bytes: Buffer, start: number): Event | null {
+    const id = hash(bytes)
+    if (idStart(id) !== start) throw corruptFile(`the event at position ${position} is not what was stored`)
     const header = decodeEventHeader(bytes)
     if (typeof header === 'string') return null
     const body = decodeEventBody(bytes, header, this.#sealKey)
@@ -58,7 +70,7 @@ export class EventReader {
     if (data === undefined) return null
     const author = toHex(header.author)
     return {
-      id: toHex(hash(bytes)),
+      id: toHex(id),
       author,
       seq: header.seq,
       position,
@@ -79,8 +91,8 @@ export class EventReader {
     for (let position = from; ; ) {
       const step = this.#step(pattern, position, limit, reverse)
       const events: Event[] = []
-      for (const [at, bytes] of step.rows) {
-        const event = this.decode(at, bytes)
+      for (const [at, bytes, start] of step.rows) {
+        const event = this.decode(at, bytes, start)
         if (event !== null) events.push(event)
       }
       if (events.length > 0) yield events
@@ -95,7 +107,7 @@ export class EventReader {
     position: number,
     limit: number,
     reverse: boolean,
-  ): { rows: [number, Buffer][]; next: number | null } {
+  ): { rows: Row[]; next: number | null } {
     if (pattern === null) {
       const rows = (reverse ? this.#allReverse : this.#all).all(position, limit)
       return { rows, next: rows.length < limit ? null : (rows.at(-1)?.[0] ?? null) }
@@ -109,10 +121,12 @@ export class EventReader {
       return { rows, next: rows.length < limit ? null : (rows.at(-1)?.[0] ?? null) }
     }
     const found = (reverse ? this.#subjectsAtReverse : this.#subjectsAt).all(position, SCAN_ROWS)
-    const rows: [number, Buffer][] = []
+    const rows: Row[] = []
     const known = new Map<number, boolean>()
     for (const [at, subject] of found) {
-      if (this.#isMatch(pattern, subject, known)) rows.push([at, this.#bytesAt.get(at) as Buffer])
+      if (!this.#isMatch(pattern, subject, known)) continue
+      rows.push(this.#at.get(at) as Row)
+      if (rows.length === limit) return { rows, next: at }
     }
     return { rows, next: found.length < SCAN_ROWS ? null : (found.at(-1)?.[0] ?? null) }
   }
@@ -123,8 +137,8 @@ export class EventReader {
       const no = this.#subjectNo.get(pattern.exact)
       return no === undefined ? [] : [no]
     }
-    // U+10FFFF sorts after every text that begins with the prefix.
-    const candidates = this.#subjectRange.all(pattern.prefix, `${pattern.prefix}\u{10ffff}`, 4 * MAX_INDEXED_SUBJECTS)
+    const end = pattern.prefix + AFTER_SUBJECTS
+    const candidates = this.#subjectRange.all(pattern.prefix, end, 4 * MAX_INDEXED_SUBJECTS)
     if (candidates.length === 4 * MAX_INDEXED_SUBJECTS) return null
     const matching = candidates.filter(([, name]) => pattern.matches(name)).map(([no]) => no)
     return matching.length > MAX_INDEXED_SUBJECTS ? null : matching
@@ -133,7 +147,9 @@ export class EventReader {
   #isMatch(pattern: SubjectPattern, subject: number, known: Map<number, boolean>): boolean {
     let match = known.get(subject)
     if (match === undefined) {
-      match = pattern.matches(this.#subjectName.get(subject) as string)
+      const name = this.#subjectName.get(subject)
+      if (name === undefined) throw corruptFile('a subject has no name')
+      match = pattern.matches(name)
       known.set(subject, match)
     }
     return match
@@ -158,7 +174,7 @@ export class EventReader {
       const events: [number, number, Event][] = []
       for (const row of found) {
         if (pattern !== null && !this.#isMatch(pattern, row[3], known)) continue
-        const event = this.decode(row[2], this.#bytesAt.get(row[2]) as Buffer)
+        const event = this.decode(...(this.#at.get(row[2]) as Row))
         if (event !== null) events.push([row[0], row[1], event])
       }
       events.sort((a, b) => a[0] - b[0] || a[1] - b[1] || (a[2].author < b[2].author ? -1 : 1))

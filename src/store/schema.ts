@@ -33,6 +33,7 @@ export const MIGRATIONS: readonly string[] = [
     position  INTEGER PRIMARY KEY,     -- order of arrival in this replica
     time      INTEGER,                 -- milliseconds since 1970; null if we can't read the event
     tick      INTEGER,
+    id_start  INTEGER NOT NULL,        -- first 48 bits of the id: fills the index of ids, and tells damaged bytes
     subject   INTEGER,
     type      TEXT,
     signature BLOB,                    -- suite ‖ signature of the head that ends with this event

@@ -16,6 +16,8 @@ export interface DatabaseOptions {
   readOnly: boolean
   /** `'process'`: what was acknowledged survives the end of the process; `'full'`: the loss of power too. */
   durability: 'process' | 'full'
+  /** Called before a file is made where there is none; what it throws leaves everything as it was. */
+  beforeCreate: () => void
 }
 
 export interface OpenDatabase {
@@ -41,12 +43,14 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     migrate(db, 0)
     return { db, created: true, close: () => void db.close() }
   }
-  const found = inspectFile(options.path, options.readOnly)
+  if (inspectFile(options.path, options.readOnly).created) options.beforeCreate()
   const lock = options.readOnly ? null : takeLock(options.path)
   try {
+    // Now that nobody else writes: before, another process may have been about to create it.
+    const found = inspectFile(options.path, options.readOnly)
     const db = new Sqlite(options.path, { readonly: options.readOnly })
     try {
-      prepare(db, found.created, options)
+      prepare(db, options)
     } catch (error) {
       db.close()
       throw error
@@ -65,15 +69,19 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   }
 }
 
-function prepare(db: Database, created: boolean, options: DatabaseOptions): void {
+function prepare(db: Database, options: DatabaseOptions): void {
+  // The header was looked at before, but a newer peerlog that was killed may have left its version in the log beside it.
+  const version = db.pragma('user_version', { simple: true }) as number
+  if (version > SCHEMA_VERSION) throw newerSchema(options.path, version)
   if (options.readOnly) return
-  // The application id goes into the file itself before there is a write-ahead log: it is read without SQLite.
-  if (created) db.pragma(`application_id = ${APPLICATION_ID}`)
+  // The application id goes into the file itself before there is a write-ahead log: it is read without SQLite. It is
+  // missing in a new file, and in one whose creation was cut off and has just been rolled back.
+  if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID) db.pragma(`application_id = ${APPLICATION_ID}`)
   db.pragma('journal_mode = WAL')
   db.pragma(`synchronous = ${options.durability === 'full' ? 'FULL' : 'NORMAL'}`)
   db.pragma(`cache_size = -${CACHE_KIB}`)
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
-  migrate(db, db.pragma('user_version', { simple: true }) as number)
+  migrate(db, version)
 }
 
 function migrate(db: Database, version: number): void {
@@ -94,14 +102,14 @@ function inspectFile(file: string, readOnly: boolean): { created: boolean } {
     })
   }
   const stat = statOrNull(file)
+  if (stat !== null && !stat.isFile()) {
+    throw new PeerlogError('FILE_UNUSABLE', `${file} is not a file`, { hint: 'Give the path of a database file' })
+  }
   if (stat === null || stat.size === 0) {
     if (!readOnly) return { created: true }
     throw new PeerlogError('FILE_UNUSABLE', `there is no database at ${file}`, {
       hint: 'Check the path; the file is created when it is opened for writing',
     })
-  }
-  if (!stat.isFile()) {
-    throw new PeerlogError('FILE_UNUSABLE', `${file} is not a file`, { hint: 'Give the path of a database file' })
   }
   checkHeader(file, readHeader(file), stat.size)
   return { created: false }
@@ -146,10 +154,10 @@ function checkHeader(file: string, header: Buffer, size: number): void {
     })
   }
   const version = header.readUInt32BE(60)
-  if (version > SCHEMA_VERSION) {
-    const message = `${file} was written by a newer peerlog (schema ${version}; this one knows ${SCHEMA_VERSION})`
-    throw new PeerlogError('NEWER_SCHEMA', message, { hint: 'Update peerlog; the file was left as it is' })
-  }
+  if (version > SCHEMA_VERSION) throw newerSchema(file, version)
+  // With a write-ahead log beside it, the file may have been left while pages were being moved into it: SQLite goes on
+  // with that, and finds out itself if anything is missing.
+  if ((statOrNull(`${fs.realpathSync(file)}-wal`)?.size ?? 0) > 0) return
   const encodedPageSize = header.readUInt16BE(16)
   const pageSize = encodedPageSize === 1 ? 65536 : encodedPageSize
   if (pageSize < 512 || size % pageSize !== 0 || size < header.readUInt32BE(28) * pageSize) {
@@ -159,12 +167,19 @@ function checkHeader(file: string, header: Buffer, size: number): void {
   }
 }
 
+function newerSchema(file: string, version: number): PeerlogError {
+  const message = `${file} was written by a newer peerlog (schema ${version}; this one knows ${SCHEMA_VERSION})`
+  return new PeerlogError('NEWER_SCHEMA', message, { hint: 'Update peerlog; the file was left as it is' })
+}
+
 /**
  * One writer per file: an open exclusive transaction on a small file beside it. The operating system releases it when
  * the process ends, however it ends.
  */
 function takeLock(file: string): Database {
-  const lock = new Sqlite(`${file}-lock`, { timeout: 0 })
+  // By whatever name the file is opened, SQLite's own files are beside what it really is, and so is the lock.
+  const real = fs.existsSync(file) ? fs.realpathSync(file) : file
+  const lock = new Sqlite(`${real}-lock`, { timeout: 0 })
   try {
     lock.exec('BEGIN EXCLUSIVE')
     return lock
@@ -172,6 +187,13 @@ function takeLock(file: string): Database {
     lock.close()
     throw error
   }
+}
+
+/** The file holds something that peerlog would not have written. */
+export function corruptFile(what: string): PeerlogError {
+  return new PeerlogError('CORRUPT_FILE', `the database file is damaged: ${what}`, {
+    hint: 'Restore it from a copy, or move it away and let the peers fill a new one',
+  })
 }
 
 /** A PeerlogError that says what can be done about what SQLite reports. */

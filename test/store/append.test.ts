@@ -190,7 +190,7 @@ describe('group commit', () => {
 
   it('lets timers and sockets have their turn in an endless loop of awaited appends', async () => {
     const store = openStore({ path: tempFile() })
-    const server = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1')
+    const server = net.createServer((peer) => void peer.on('error', () => undefined).pipe(peer)).listen(0, '127.0.0.1')
     await new Promise((resolve) => server.once('listening', resolve))
     const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
     await new Promise((resolve) => socket.once('connect', resolve))
@@ -215,7 +215,7 @@ describe('group commit', () => {
       appends++
     }
     clearInterval(timer)
-    socket.destroy()
+    socket.end()
     server.close()
     expect(ticks).toBeGreaterThan(15)
     expect(echoes).toBeGreaterThan(7)
