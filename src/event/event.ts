@@ -96,7 +96,7 @@ export function encodeEvent(
       hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data or store it elsewhere and append its name`,
     })
   }
-  const bytes = Buffer.allocUnsafeSlow(overhead + bodyBytes)
+  const bytes = Buffer.allocUnsafe(overhead + bodyBytes)
   bytes[0] = EVENT_VERSION
   bytes[1] = sealKey === null ? 0 : FLAG_SEALED
   bytes.set(author, 2)

@@ -36,7 +36,10 @@ export function readAuthorSeed(file: string, databaseTag: Uint8Array): Buffer | 
   } catch (cause) {
     if (cause instanceof PeerlogError) throw cause
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw new PeerlogError('INVALID_KEY_FILE', `can't read the author key ${file}: ${String(cause)}`, { cause })
+    throw new PeerlogError('INVALID_KEY_FILE', `can't read the author key ${file}: ${String(cause)}`, {
+      hint: 'It is a file that its user can read; restore it from a copy, or move it away to go on as a new author',
+      cause,
+    })
   }
   const hint = 'Restore it from a copy, or move it away to go on as a new author'
   let parsed: v.InferOutput<typeof KeyFile>

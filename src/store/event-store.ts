@@ -1,4 +1,4 @@
-import { equalBytes, fromHex } from '../base/bytes.ts'
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { assert, PeerlogError } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
@@ -187,8 +187,7 @@ export class EventStore {
   }
 
   #storeSegment(log: Log, segment: Segment, items: NewEvent[], events: Event[]): Log {
-    const { run, ids, timestamps, before } = segment
-    const mmr = before.clone()
+    const { run, ids, timestamps, before, after, root } = segment
     const signature = packSignature(run.signature)
     for (const [i, bytes] of run.events.entries()) {
       const item = items[events.length] as NewEvent
@@ -198,7 +197,6 @@ export class EventStore {
       const last = i === run.events.length - 1
       const index = { time, tick, subject, type }
       const position = this.#table.insert(log, run.from + i, id, bytes, index, last ? signature : null)
-      mmr.append(id)
       events.push({
         id: id.toString('hex'),
         author: log.hex,
@@ -213,7 +211,7 @@ export class EventStore {
     }
     this.#table.checkpoint(log, before, ids)
     const { time, tick } = timestamps.at(-1) as Timestamp
-    return { ...log, mmr, root: mmr.root(), position: this.position, time, tick }
+    return { ...log, mmr: after, root, position: this.position, time, tick }
   }
 
   /** Verifies received runs against what is here, and stores what continues it, in one transaction. */
@@ -377,9 +375,9 @@ export class EventStore {
       const start = idStart(wanted)
       for (const position of this.#ids.find(wanted)) {
         const row = this.#table.at(position)
-        if (row === null || row.idStart !== start) continue
-        const event = row.readable ? this.#reader.decode(position, row.bytes, start) : null
-        if (equalBytes(hash(row.bytes), wanted)) return event
+        if (row === null || row.idStart !== start || !row.readable) continue
+        const event = this.#reader.decode(position, row.bytes, start)
+        if (event?.id === toHex(wanted)) return event
       }
       return null
     })

@@ -5,7 +5,7 @@ import { hash } from '../base/hash.ts'
 import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../base/limits.ts'
 import type { HybridClock, Timestamp } from '../event/clock.ts'
 import type { EncodedData } from '../event/data.ts'
-import type { Link } from '../event/event.ts'
+import type { EventBody, Link } from '../event/event.ts'
 import { encodeEvent } from '../event/event.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Mmr } from '../event/mmr.ts'
@@ -29,6 +29,9 @@ export interface Segment {
   ids: Buffer[]
   timestamps: Timestamp[]
   before: Mmr
+  after: Mmr
+  /** MMR root that was signed. */
+  root: Buffer
 }
 
 /** Bytes of header, seal, clock and length prefixes that an event has at most beside subject, type, links and data. */
@@ -57,9 +60,7 @@ function randomFill(into: Uint8Array): void {
     randomFillSync(RANDOM)
     randomUsed = 0
   }
-  into.set(RANDOM.subarray(randomUsed, randomUsed + into.length))
-  RANDOM.fill(0, randomUsed, randomUsed + into.length)
-  randomUsed += into.length
+  randomUsed += RANDOM.copy(into as Buffer, 0, randomUsed, randomUsed + into.length)
 }
 
 /** The log that this replica writes: encodes, seals, hashes and signs new events, and links them to what it has seen. */
@@ -107,37 +108,47 @@ export class OwnLog {
 
   /** Segments that continue the log. Nothing is changed here until they are stored. */
   *segments(log: Log, items: readonly NewEvent[], links: Link[]): Generator<Segment> {
-    let mmr = log.mmr.clone()
+    let mmr = log.mmr
     for (let done = 0; done < items.length; ) {
-      const before = mmr
-      mmr = before.clone()
-      const segment: Segment = {
-        run: { author: log.author, from: before.length, peaks: null, signature: { suite: 0, bytes: EMPTY }, events: [] },
-        ids: [],
-        timestamps: [],
-        before,
-      }
-      let bytes = 0
-      while (done < items.length && segment.ids.length < MAX_SEGMENT_EVENTS) {
-        const item = items[done] as NewEvent
-        const timestamp = this.#clock.next()
-        const { subject, type, encoded } = item
-        const body = { ...timestamp, subject, type, links: done === 0 ? links : [], json: encoded.json, data: encoded.bytes }
-        const event = encodeEvent(log.author, mmr.length, body, this.#keys.seal, randomFill)
-        bytes += event.length
-        if (bytes > MAX_SEGMENT_BYTES && segment.ids.length > 0) break
-        const id = hash(event)
-        mmr.append(id)
-        segment.run.events.push(event)
-        segment.ids.push(id)
-        segment.timestamps.push(timestamp)
-        done++
-      }
-      const head = { databaseTag: this.#keys.tag, author: log.author, length: mmr.length, root: mmr.root() }
-      segment.run.signature = signHead(head, this.keyPair)
+      const segment = this.#segment(log.author, mmr, items, done, links)
       yield segment
+      mmr = segment.after
+      done += segment.ids.length
     }
+  }
+
+  #segment(author: Buffer, before: Mmr, items: readonly NewEvent[], first: number, links: Link[]): Segment {
+    const after = before.clone()
+    const events: Buffer[] = []
+    const ids: Buffer[] = []
+    const timestamps: Timestamp[] = []
+    let bytes = 0
+    for (let i = first; i < items.length && ids.length < MAX_SEGMENT_EVENTS; i++) {
+      const item = items[i] as NewEvent
+      if (ids.length > 0 && bytes + item.encoded.bytes.length > MAX_SEGMENT_BYTES) break
+      const timestamp = this.#clock.next()
+      const body: EventBody = {
+        time: timestamp.time,
+        tick: timestamp.tick,
+        subject: item.subject,
+        type: item.type,
+        links: i === 0 ? links : NO_LINKS,
+        json: item.encoded.json,
+        data: item.encoded.bytes,
+      }
+      const event = encodeEvent(author, after.length, body, this.#keys.seal, randomFill)
+      const id = hash(event)
+      after.append(id)
+      events.push(event)
+      ids.push(id)
+      timestamps.push(timestamp)
+      bytes += event.length
+    }
+    const root = after.root()
+    const signature = signHead({ databaseTag: this.#keys.tag, author, length: after.length, root }, this.keyPair)
+    const run = { author, from: before.length, peaks: null, signature, events }
+    return { run, ids, timestamps, before, after, root }
   }
 }
 
-const EMPTY = Buffer.alloc(0)
+const NO_LINKS: Link[] = []

@@ -60,8 +60,9 @@ export class EventReader {
    * @throws {PeerlogError} `CORRUPT_FILE` when the bytes are not those that were stored.
    */
   decode(position: number, bytes: Buffer, start: number): Event | null {
-    const id = hash(bytes)
-    if (idStart(id) !== start) throw corruptFile(`the event at position ${position} is not what was stored`)
+    // Damage can make anything of a value.
+    const id = Buffer.isBuffer(bytes) ? hash(bytes) : null
+    if (id === null || idStart(id) !== start) throw corruptFile(`the event at position ${position} is not what was stored`)
     const header = decodeEventHeader(bytes)
     if (typeof header === 'string') return null
     const body = decodeEventBody(bytes, header, this.#sealKey)
@@ -83,8 +84,8 @@ export class EventReader {
   }
 
   /**
-   * Readable events after (or, in reverse, before) a position, a batch at a time; it ends where the log does. Between
-   * two batches the caller may wait as long as it likes: nothing is held open.
+   * Readable events after (or, in reverse, before) a position, a batch at a time; it ends where the log does when it is
+   * asked for the last time. Between two batches the caller may wait as long as it likes: nothing is held open.
    */
   *scan(pattern: SubjectPattern | null, from: number, reverse: boolean): Generator<Event[]> {
     const limit = READ_BATCH_EVENTS
@@ -96,21 +97,23 @@ export class EventReader {
         if (event !== null) events.push(event)
       }
       if (events.length > 0) yield events
-      if (step.next === null) return
-      position = step.next
+      // What was the end before the batch was handed out need not be it any more.
+      else if (step.end) return
+      if (step.end && reverse) return
+      position = step.last
     }
   }
 
-  /** One step of a scan: rows that match, and where to go on; null at the end. */
+  /** One step of a scan: rows that match, where to go on, and whether the end was reached. */
   #step(
     pattern: SubjectPattern | null,
     position: number,
     limit: number,
     reverse: boolean,
-  ): { rows: Row[]; next: number | null } {
+  ): { rows: Row[]; last: number; end: boolean } {
     if (pattern === null) {
       const rows = (reverse ? this.#allReverse : this.#all).all(position, limit)
-      return { rows, next: rows.length < limit ? null : (rows.at(-1)?.[0] ?? null) }
+      return { rows, last: rows.at(-1)?.[0] ?? position, end: rows.length < limit }
     }
     const subjects = this.#matching(pattern)
     if (subjects !== null) {
@@ -118,7 +121,7 @@ export class EventReader {
       const rows = subjects.flatMap((no) => statement.all(no, position, limit))
       if (subjects.length > 1) rows.sort(reverse ? (a, b) => b[0] - a[0] : (a, b) => a[0] - b[0])
       rows.length = Math.min(rows.length, limit)
-      return { rows, next: rows.length < limit ? null : (rows.at(-1)?.[0] ?? null) }
+      return { rows, last: rows.at(-1)?.[0] ?? position, end: rows.length < limit }
     }
     const found = (reverse ? this.#subjectsAtReverse : this.#subjectsAt).all(position, SCAN_ROWS)
     const rows: Row[] = []
@@ -126,9 +129,9 @@ export class EventReader {
     for (const [at, subject] of found) {
       if (!this.#isMatch(pattern, subject, known)) continue
       rows.push(this.#at.get(at) as Row)
-      if (rows.length === limit) return { rows, next: at }
+      if (rows.length === limit) return { rows, last: at, end: false }
     }
-    return { rows, next: found.length < SCAN_ROWS ? null : (found.at(-1)?.[0] ?? null) }
+    return { rows, last: found.at(-1)?.[0] ?? position, end: found.length < SCAN_ROWS }
   }
 
   /** Numbers of the subjects that match, if they are few enough to read each by its index; null if not. */

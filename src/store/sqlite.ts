@@ -44,11 +44,12 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     return { db, created: true, close: () => void db.close() }
   }
   if (inspectFile(options.path, options.readOnly).created) options.beforeCreate()
-  const lock = options.readOnly ? null : takeLock(options.path)
+  let lock: Database | null = null
   try {
+    if (!options.readOnly) lock = takeLock(options.path)
     // Now that nobody else writes: before, another process may have been about to create it.
     const found = inspectFile(options.path, options.readOnly)
-    const db = new Sqlite(options.path, { readonly: options.readOnly })
+    const db = new Sqlite(options.path, { readonly: options.readOnly && !isWritable(options.path) })
     try {
       prepare(db, options)
     } catch (error) {
@@ -73,7 +74,10 @@ function prepare(db: Database, options: DatabaseOptions): void {
   // The header was looked at before, but a newer peerlog that was killed may have left its version in the log beside it.
   const version = db.pragma('user_version', { simple: true }) as number
   if (version > SCHEMA_VERSION) throw newerSchema(options.path, version)
-  if (options.readOnly) return
+  if (options.readOnly) {
+    db.pragma('query_only = ON')
+    return
+  }
   // The application id goes into the file itself before there is a write-ahead log: it is read without SQLite. It is
   // missing in a new file, and in one whose creation was cut off and has just been rolled back.
   if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID) db.pragma(`application_id = ${APPLICATION_ID}`)
@@ -111,8 +115,19 @@ function inspectFile(file: string, readOnly: boolean): { created: boolean } {
       hint: 'Check the path; the file is created when it is opened for writing',
     })
   }
-  checkHeader(file, readHeader(file), stat.size)
+  checkHeader(file)
   return { created: false }
+}
+
+/** A handle that may write takes SQLite's own files away again when it closes; one that may not leaves them behind. */
+function isWritable(file: string): boolean {
+  try {
+    fs.accessSync(file, fs.constants.W_OK)
+    fs.accessSync(path.dirname(fs.realpathSync(file)), fs.constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function statOrNull(file: string): fs.Stats | null {
@@ -120,7 +135,10 @@ function statOrNull(file: string): fs.Stats | null {
     return fs.statSync(file)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw new PeerlogError('FILE_UNUSABLE', `can't open ${file}: ${String(cause)}`, { cause })
+    throw new PeerlogError('FILE_UNUSABLE', `can't open ${file}: ${String(cause)}`, {
+      hint: 'Check the path and the permissions of its folder',
+      cause,
+    })
   }
 }
 
@@ -142,7 +160,12 @@ function readHeader(file: string): Buffer {
 }
 
 /** Looks at the fixed fields of the SQLite file format: application id, schema version, size in pages. */
-function checkHeader(file: string, header: Buffer, size: number): void {
+function checkHeader(file: string): void {
+  // With a write-ahead log beside it, pages may be on their way into the file, or have been when a process was killed:
+  // SQLite goes on with that, and finds out itself if any are missing.
+  const underWay = (statOrNull(`${fs.realpathSync(file)}-wal`)?.size ?? 0) > 0
+  const header = readHeader(file)
+  const size = statOrNull(file)?.size ?? 0
   if (header.length < HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new PeerlogError('FOREIGN_FILE', `${file} is not a SQLite database`, {
       hint: 'Choose another path; the file was left as it is',
@@ -155,9 +178,7 @@ function checkHeader(file: string, header: Buffer, size: number): void {
   }
   const version = header.readUInt32BE(60)
   if (version > SCHEMA_VERSION) throw newerSchema(file, version)
-  // With a write-ahead log beside it, the file may have been left while pages were being moved into it: SQLite goes on
-  // with that, and finds out itself if anything is missing.
-  if ((statOrNull(`${fs.realpathSync(file)}-wal`)?.size ?? 0) > 0) return
+  if (underWay) return
   const encodedPageSize = header.readUInt16BE(16)
   const pageSize = encodedPageSize === 1 ? 65536 : encodedPageSize
   if (pageSize < 512 || size % pageSize !== 0 || size < header.readUInt32BE(28) * pageSize) {

@@ -205,7 +205,7 @@ describe('group commit', () => {
     }, 1)
     socket.on('data', () => {
       echoes++
-      socket.write('again')
+      if (!socket.writableEnded) socket.write('again')
     })
     socket.write('first')
     const until = performance.now() + 600

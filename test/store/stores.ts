@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { afterEach, expect } from 'vitest'
 import { PeerlogError } from '../../src/base/errors.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
@@ -117,7 +118,7 @@ export function expectSound(store: EventStore): void {
       expect([header.author.toString('hex'), header.seq]).toEqual([log.hex, mmr.length])
       const id = hash(bytes)
       const found = store.get(id.toString('hex'))
-      expect(found).toEqual(delivered.get(id.toString('hex')) ?? null)
+      expect(isDeepStrictEqual(found, delivered.get(id.toString('hex')) ?? null)).toBe(true)
       mmr.append(id)
       events++
     }

@@ -1,0 +1,170 @@
+import path from 'node:path'
+import createTestnet from 'hyperdht/testnet.js'
+import { createRelay } from 'peerlog-relay'
+import { BareSqlite } from '../lib/bare-sqlite.ts'
+import { Child } from '../lib/child.ts'
+import { atLeast, atMost, inFolder, quantile, rounds } from '../lib/measure.ts'
+import type { BenchRow } from '../results.ts'
+
+const CATCH_UP_EVENTS = 200_000
+const HYPERCORE_EVENTS = 20_000
+/** Bytes that a sealed benchmark event takes on the wire, about. */
+const WIRE_BYTES = 320
+const ROUNDS = 3
+const LIVE_EVENTS = 1500
+const LIVE_PAUSE_MS = 3
+
+type Transport = { mode: 'hyperswarm'; bootstrap: { host: string; port: number }[] } | { mode: 'relay'; relayUrl: string }
+
+/** Catch-up of 200 000 events and live latency, between two processes. */
+export async function networkRows(): Promise<BenchRow[]> {
+  return inFolder(async (folder) => {
+    const testnet = await createTestnet(4)
+    const relay = await createRelay({ port: 0, host: '127.0.0.1' })
+    try {
+      const swarm: Transport = { mode: 'hyperswarm', bootstrap: testnet.bootstrap }
+      const overRelay: Transport = { mode: 'relay', relayUrl: relay.url }
+      const catchUp = await catchUpRows(folder, swarm, overRelay)
+      return [...catchUp, await latencyRow(folder, swarm)]
+    } finally {
+      await relay.close()
+      await testnet.destroy()
+    }
+  })
+}
+
+async function catchUpRows(folder: string, swarm: Transport, relay: Transport): Promise<BenchRow[]> {
+  const source = path.join(folder, 'source.db')
+  const filler = new Child('peerlog.ts', { path: source, transport: swarm, fill: CATCH_UP_EVENTS })
+  await filler.message('filled')
+  const result = await rounds(ROUNDS, {
+    swarm: () => catchUp(folder, source, swarm),
+    relay: () => catchUp(folder, source, relay),
+    bare: () => bareInsert(folder),
+    bareSwarm: () => bareTransport(swarm),
+    bareRelay: () => bareTransport(relay),
+    hypercore: () => hypercoreCatchUp(folder, swarm),
+  })
+  return [
+    {
+      name: 'catch-up of 200 000 events over Hyperswarm',
+      value: result.swarm,
+      unit: 'events/s',
+      note: 'two processes on loopback, from meeting to all verified, indexed and durable',
+      ratios: [
+        atLeast('of bare better-sqlite3 filling the same tables', result.swarm / result.bare, 0.35),
+        atLeast('× hypercore over Hyperswarm', result.swarm / result.hypercore, 12),
+        { label: 'of a bare Hyperswarm connection moving the same bytes', value: result.swarm / result.bareSwarm },
+      ],
+    },
+    {
+      name: 'the same through one relay',
+      value: result.relay,
+      unit: 'events/s',
+      ratios: [
+        atLeast('of the Hyperswarm figure', result.relay / result.swarm, 0.7),
+        { label: 'of a bare relay connection moving the same bytes', value: result.relay / result.bareRelay },
+      ],
+    },
+  ]
+}
+
+async function catchUp(folder: string, source: string, transport: Transport): Promise<number> {
+  const sender = new Child('peerlog.ts', { path: source, transport })
+  await sender.message('ready')
+  const file = path.join(folder, `${performance.now()}.db`)
+  const receiver = new Child('peerlog.ts', { path: file, transport, expect: CATCH_UP_EVENTS })
+  const { ms } = await receiver.message('complete')
+  await Promise.all([sender.end(), receiver.end()])
+  return (CATCH_UP_EVENTS / (ms as number)) * 1000
+}
+
+function bareInsert(folder: string): number {
+  const db = new BareSqlite(path.join(folder, `${performance.now()}.db`))
+  const start = performance.now()
+  for (let n = 0; n < CATCH_UP_EVENTS; n += 200) db.insert(200)
+  const ms = performance.now() - start
+  db.close()
+  return (CATCH_UP_EVENTS / ms) * 1000
+}
+
+async function bareTransport(transport: Transport): Promise<number> {
+  const bytes = CATCH_UP_EVENTS * WIRE_BYTES
+  const receiver = new Child('bare-transport.ts', { transport, role: 'receive', bytes })
+  await receiver.message('ready')
+  const sender = new Child('bare-transport.ts', { transport, role: 'send', bytes })
+  const { ms } = await receiver.message('complete')
+  await Promise.all([sender.end(), receiver.end()])
+  return (CATCH_UP_EVENTS / (ms as number)) * 1000
+}
+
+async function hypercoreCatchUp(folder: string, swarm: Transport): Promise<number> {
+  const { bootstrap } = swarm as Extract<Transport, { mode: 'hyperswarm' }>
+  const sender = new Child('hypercore.ts', {
+    path: path.join(folder, `core-${performance.now()}`),
+    bootstrap,
+    fill: HYPERCORE_EVENTS,
+  })
+  const { key } = await sender.message('ready')
+  const receiver = new Child('hypercore.ts', {
+    path: path.join(folder, `core-${performance.now()}`),
+    bootstrap,
+    key,
+    expect: HYPERCORE_EVENTS,
+  })
+  const { ms } = await receiver.message('complete')
+  await Promise.all([sender.end(), receiver.end()])
+  return (HYPERCORE_EVENTS / (ms as number)) * 1000
+}
+
+// ---- latency ----------------------------------------------------------------------------------------------------
+
+async function latencyRow(folder: string, swarm: Transport): Promise<BenchRow> {
+  const { bootstrap } = swarm as Extract<Transport, { mode: 'hyperswarm' }>
+  const file = (name: string): string => path.join(folder, `${name}-${performance.now()}.db`)
+  const sender = new Child('peerlog.ts', { path: file('live'), transport: swarm })
+  const receiver = new Child('peerlog.ts', { path: file('live'), transport: swarm, live: true })
+  await Promise.all([sender.message('connected'), receiver.message('connected')])
+  const ours = await latencies(sender, receiver)
+  const coreSender = new Child('hypercore.ts', { path: file('core'), bootstrap })
+  const { key } = await coreSender.message('ready')
+  const coreReceiver = new Child('hypercore.ts', { path: file('core'), bootstrap, key })
+  await Promise.all([coreSender.message('connected'), coreReceiver.message('connected')])
+  const theirs = await latencies(coreSender, coreReceiver)
+  const pong = new Child('bare-transport.ts', { transport: swarm, role: 'pong', bytes: 0 })
+  await pong.message('ready')
+  const ping = new Child('bare-transport.ts', { transport: swarm, role: 'ping', bytes: 0 })
+  await ping.message('connected')
+  const bare = await latencies(ping, pong)
+  const p50 = quantile(ours, 0.5)
+  return {
+    name: 'live event, append to delivery, p50',
+    value: p50,
+    unit: 'ms',
+    note: `two processes over loopback Hyperswarm, ${LIVE_EVENTS} events; p99 ${quantile(ours, 0.99).toFixed(2)} ms`,
+    ratios: [
+      atMost('ms', p50, 1),
+      atMost('ms at p99', quantile(ours, 0.99), 5),
+      { label: `× hypercore (p99: ${ratio(ours, theirs, 0.99)})`, value: p50 / quantile(theirs, 0.5) },
+      { label: '× a bare message over Hyperswarm', value: p50 / quantile(bare, 0.5) },
+    ],
+  }
+}
+
+function ratio(a: number[], b: number[], q: number): string {
+  return (quantile(a, q) / quantile(b, q)).toFixed(2)
+}
+
+/** Milliseconds from append to delivery, one event at a time. */
+async function latencies(sender: Child, receiver: Child): Promise<number[]> {
+  const values: number[] = []
+  for (let i = 0; i < LIVE_EVENTS; i++) {
+    sender.send({ type: 'append' })
+    const { us } = await receiver.message('late')
+    values.push((us as number) / 1000)
+    await new Promise((resolve) => setTimeout(resolve, LIVE_PAUSE_MS))
+  }
+  process.stderr.write('.')
+  await Promise.all([sender.end(), receiver.end()])
+  return values.slice(100)
+}

@@ -1,0 +1,148 @@
+import fs from 'node:fs'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { OpenOptions, TransportConfig } from '../index.ts'
+import { UsageError } from './failure.ts'
+
+const TRANSPORTS = ['hyperswarm', 'relay', 'disabled'] as const
+type TransportName = (typeof TRANSPORTS)[number]
+type Address = { host: string; port: number }
+type TransportFlag = Partial<TransportConfig> & Pick<TransportConfig, 'mode'>
+
+/** What every command takes. */
+export interface CommonFlags {
+  discoveryKey: string
+  db?: string
+  secret?: string
+  secretFile?: string
+  transport?: TransportName[]
+  relay?: string[]
+  bootstrap?: Address[]
+  json: boolean
+  quiet: boolean
+  color: boolean
+}
+
+export function addCommonFlags(command: Command): Command {
+  return command
+    .requiredOption(
+      '-k, --discovery-key <key>',
+      'names what is shared: whoever has the same key (and secret) shares it',
+    )
+    .option('-d, --db <file>', "the SQLite file, or ':memory:' (default: KEY.db in this folder)")
+    .option('--secret <text>', 'seals the events and keeps others out; visible to other users of this machine')
+    .option('--secret-file <file>', 'a file with the secret; or set PEERLOG_SECRET')
+    .addOption(
+      new Option(
+        '--transport <name>',
+        'the way to the others; repeat it to use several (default: hyperswarm)',
+      ).argParser((value: string, previous: TransportName[] | undefined) => [
+        ...(previous ?? []),
+        transportName(value),
+      ]),
+    )
+    .option('--relay <url>', 'a relay to go through; of several, the first that answers', collect)
+    .option('--bootstrap <host:port,…>', 'DHT nodes to start from, instead of the public ones', addresses)
+    .option('--json', 'one JSON object per line', false)
+    .option('-q, --quiet', 'only results and problems', false)
+    .option('--no-color', 'no colours; also with NO_COLOR, and when the output is no terminal')
+}
+
+// ---- values -------------------------------------------------------------------------------------------------------
+
+export function wholeNumber(value: string): number {
+  const number = Number(value)
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(number)) throw new InvalidArgumentError('Write a whole number.')
+  return number
+}
+
+export function seconds(value: string): number {
+  const number = Number(value)
+  if (value.trim() === '' || !(number >= 0) || number > 2_000_000) {
+    throw new InvalidArgumentError('Write a number of seconds.')
+  }
+  return number
+}
+
+function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value]
+}
+
+function transportName(value: string): TransportName {
+  const name = TRANSPORTS.find((known) => known === value)
+  if (name === undefined) throw new InvalidArgumentError(`It is one of ${TRANSPORTS.join(', ')}.`)
+  return name
+}
+
+function addresses(value: string, previous: Address[] | undefined): Address[] {
+  const parsed = value.split(',').map((text) => {
+    const match = /^(?:\[([^\]]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text.trim())
+    const host = match?.[1] ?? match?.[2]
+    const port = Number(match?.[3])
+    if (host === undefined || port < 1 || port > 65_535) {
+      throw new InvalidArgumentError('Write host:port, for instance 127.0.0.1:49737.')
+    }
+    return { host, port }
+  })
+  return [...(previous ?? []), ...parsed]
+}
+
+// ---- what open() is told ------------------------------------------------------------------------------------------
+
+/** @throws {UsageError} for flags that contradict each other. */
+export function openOptions(flags: CommonFlags): OpenOptions & { transport: TransportFlag[] } {
+  const secret = secretOf(flags)
+  return {
+    databaseId: flags.discoveryKey,
+    path: flags.db ?? defaultPath(flags.discoveryKey),
+    transport: transportsOf(flags),
+    ...(secret === undefined ? {} : { secret }),
+  }
+}
+
+/** `KEY.db` in the current folder, with everything that means something to a shell or a file system replaced. */
+export function defaultPath(key: string): string {
+  const name = key.replace(/[^\p{L}\p{N}._-]+/gu, '_').replace(/^[._-]+/, '')
+  return `${name.slice(0, 64).toWellFormed() || 'peerlog'}.db`
+}
+
+function secretOf({ secret, secretFile }: CommonFlags): string | undefined {
+  if (secret !== undefined && secretFile !== undefined) {
+    throw new UsageError('--secret and --secret-file are both given', 'Leave one of them out')
+  }
+  const given = secret ?? (secretFile === undefined ? process.env['PEERLOG_SECRET'] : readSecret(secretFile))
+  if (given === undefined || (given === '' && secret === undefined && secretFile === undefined)) return undefined
+  if (given === '') throw new UsageError('the secret is empty', 'Leave it out for a database without one')
+  return given
+}
+
+function readSecret(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new UsageError(`can't read the secret: ${(error as Error).message}`)
+  }
+}
+
+function transportsOf({ transport, relay, bootstrap }: CommonFlags): TransportFlag[] {
+  const names = new Set<TransportName>(transport ?? (relay === undefined ? ['hyperswarm'] : ['relay']))
+  if (names.has('disabled') && (names.size > 1 || relay !== undefined || bootstrap !== undefined)) {
+    throw new UsageError(
+      "'--transport disabled' means no network",
+      'Leave out the other transports, --relay and --bootstrap',
+    )
+  }
+  if (names.has('relay') && relay === undefined) {
+    throw new UsageError("'--transport relay' needs a relay", 'Say which: --relay wss://relay.example.org')
+  }
+  if (relay !== undefined && !names.has('relay')) {
+    throw new UsageError('--relay is given, but not used', "Add '--transport relay', or leave out --relay")
+  }
+  if (bootstrap !== undefined && !names.has('hyperswarm')) {
+    throw new UsageError('--bootstrap is given, but not used', "Add '--transport hyperswarm', or leave out --bootstrap")
+  }
+  return [...names].map((mode) => ({
+    mode,
+    ...(mode === 'relay' && relay !== undefined ? { relayUrl: relay } : {}),
+    ...(mode === 'hyperswarm' && bootstrap !== undefined ? { bootstrap } : {}),
+  }))
+}

@@ -1,0 +1,61 @@
+import type { Command } from 'commander'
+import { Option } from 'commander'
+import type { ReadOptions } from '../index.ts'
+import { UsageError } from './failure.ts'
+import type { CommonFlags } from './flags.ts'
+import { addCommonFlags, wholeNumber } from './flags.ts'
+import { withDatabase } from './with-database.ts'
+
+interface LogFlags extends CommonFlags {
+  subject?: string
+  limit?: number
+  after?: number
+  reverse?: true
+  order?: 'arrival' | 'clock'
+}
+
+export function addLog(program: Command): void {
+  const command = program
+    .command('log')
+    .summary('print what is stored')
+    .description(
+      'Prints the events in the file. It only reads: it uses no network, and works while another process has the file.',
+    )
+  addCommonFlags(command)
+    .option('-s, --subject <pattern>', "only these: 'notes/*' for one level, 'notes/**' for any number")
+    .option('-n, --limit <count>', 'at most so many', wholeNumber)
+    .option('--after <position>', 'only after this position (with --reverse: before it)', wholeNumber)
+    .option('-r, --reverse', 'newest first')
+    .addOption(
+      new Option(
+        '--order <order>',
+        'by their arrival here, or by the clocks of their authors: the same everywhere',
+      ).choices(['arrival', 'clock']),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ peerlog log -k my-notes --reverse --limit 20
+  $ peerlog log -k my-notes --order clock --subject 'notes/**' --json > notes.jsonl`,
+    )
+    .action((flags: LogFlags) => printLog(flags))
+}
+
+async function printLog(flags: LogFlags): Promise<void> {
+  const { subject, limit, after, reverse, order } = flags
+  if (order === 'clock' && (reverse === true || after !== undefined)) {
+    throw new UsageError('--order clock prints everything once', 'Leave out --reverse and --after')
+  }
+  await withDatabase(flags, { readOnly: true }, async ({ db, output, signal }) => {
+    const options: ReadOptions = {
+      signal,
+      ...(subject === undefined ? {} : { subject }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(after === undefined ? {} : { after }),
+      ...(reverse === undefined ? {} : { reverse }),
+      ...(order === undefined ? {} : { order }),
+    }
+    for await (const event of db.read(options)) await output.event(event)
+  })
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+import fs from 'node:fs'
+import { Command } from 'commander'
+import { EXIT_OK, reportFailure } from './failure.ts'
+import { addInteractive } from './interactive.ts'
+import { addLog } from './log.ts'
+import { addPeers } from './peers.ts'
+import { addRecv } from './recv.ts'
+import { addSend } from './send.ts'
+
+function createProgram(): Command {
+  const { version } = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  const program = new Command('peerlog')
+    .description('An event log in a SQLite file, shared with whoever has the same key.')
+    .version(version, '-V, --version')
+    .exitOverride()
+    .showHelpAfterError("(add '--help' for how it is used)")
+    .addHelpText(
+      'after',
+      `
+Examples, one per terminal:
+  $ peerlog recv -k my-notes -d a.db
+  $ peerlog send -k my-notes -d b.db 'hello world'
+  $ peerlog log  -k my-notes -d a.db
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 it failed, 2 wrong usage.`,
+    )
+  addSend(program)
+  addRecv(program)
+  addInteractive(program)
+  addLog(program)
+  addPeers(program)
+  return program
+}
+
+async function main(): Promise<number> {
+  process.stderr.on('error', () => {})
+  try {
+    await createProgram().parseAsync()
+    return EXIT_OK
+  } catch (error) {
+    return reportFailure(error)
+  }
+}
+
+process.exitCode = await main()

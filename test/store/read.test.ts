@@ -1,0 +1,152 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { MAX_INDEXED_SUBJECTS, READ_BATCH_EVENTS } from '../../src/base/limits.ts'
+import { parseSubjectPattern } from '../../src/event/subject.ts'
+import type { EventStore } from '../../src/store/event-store.ts'
+import type { Event } from '../../src/store/stored-event.ts'
+import { Author, everything, item, openStore, sealed, SEED, seed } from './stores.ts'
+
+function read(store: EventStore, pattern: string | null, from: number, reverse: boolean): Event[] {
+  const batches = [...store.scan(pattern === null ? null : parseSubjectPattern(pattern), from, reverse)]
+  for (const batch of batches) {
+    expect(batch.length).toBeGreaterThan(0)
+    expect(batch.length).toBeLessThanOrEqual(READ_BATCH_EVENTS)
+  }
+  return batches.flat()
+}
+
+/** What a reader would get that looks at every event there is. */
+function naive(all: Event[], pattern: string | null, from: number, reverse: boolean): Event[] {
+  const parsed = pattern === null ? null : parseSubjectPattern(pattern)
+  const found = all.filter(({ subject, position }) => {
+    return (parsed === null || parsed.matches(subject)) && (reverse ? position < from : position > from)
+  })
+  return reverse ? found.toReversed() : found
+}
+
+describe('scan', () => {
+  it('gives what a naive filter gives: any pattern, place and direction, with an index and without', async () => {
+    const level = fc.constantFrom('a', 'ab', 'b', 'é', '\u{10ffff}', '\u{10ffff}x', '😀', ' ', 'z.z', '0')
+    const subject = fc.array(level, { minLength: 1, maxLength: 3 }).map((levels) => levels.join('/'))
+    const patternLevel = fc.oneof(level, fc.constantFrom('*', '**', 'a*', '*b', '\u{10ffff}*', '*.*'))
+    const pattern = fc.option(fc.array(patternLevel, { minLength: 1, maxLength: 3 }).map((levels) => levels.join('/')))
+    const property = fc.asyncProperty(
+      fc.array(subject, { maxLength: 60 }),
+      // More subjects than are read by their index, or none.
+      fc.constantFrom(0, 3, MAX_INDEXED_SUBJECTS + 1, 4 * MAX_INDEXED_SUBJECTS + 1),
+      fc.array(fc.tuple(pattern, fc.nat({ max: 130 }), fc.boolean()), { minLength: 1, maxLength: 12 }),
+      async (subjects, more, reads) => {
+        const store = openStore()
+        const items = [...subjects, ...Array.from({ length: more }, (_, i) => `a/${i}`)]
+        if (items.length > 0) await store.append(items.map((name, i) => item(name, i)))
+        const all = everything(store)
+        expect(all.map(({ subject }) => subject)).toEqual(items)
+        for (const [wanted, from, reverse] of reads) {
+          expect(read(store, wanted, from, reverse)).toEqual(naive(all, wanted, from, reverse))
+        }
+        store.close()
+      },
+    )
+    await fc.assert(property, { seed: SEED, numRuns: 120 })
+  })
+
+  it('goes on over many batches, in both directions, from everywhere', async () => {
+    const store = openStore()
+    const count = 5 * READ_BATCH_EVENTS
+    await store.append(Array.from({ length: count }, (_, i) => item(`s/${i % (i < 900 ? 10 : 40)}`, i)))
+    const all = everything(store)
+    expect(all).toHaveLength(count)
+    for (const pattern of [null, 's/3', 's/*', 's/1*', '**', 's/**', 'none', 'none/**', 's/3/**', '*/39']) {
+      for (const from of [0, 1, READ_BATCH_EVENTS - 1, READ_BATCH_EVENTS, 1000, count, count + 1, 10 * count]) {
+        for (const reverse of [false, true]) {
+          const ids = (events: Event[]): string[] => events.map(({ id }) => id)
+          expect(ids(read(store, pattern, from, reverse))).toEqual(ids(naive(all, pattern, from, reverse)))
+        }
+      }
+    }
+  })
+
+  it.each([null, 's/**', 's/0'])('misses and repeats nothing that is appended meanwhile (%s)', async (pattern) => {
+    const store = openStore()
+    const add = (n: number, from: number): Promise<Event[]> =>
+      store.append(Array.from({ length: n }, (_, i) => item(pattern === 's/0' ? pattern : `s/${(from + i) % 100}`, i)))
+    await add(READ_BATCH_EVENTS + 10, 0)
+    let more = 8
+    const seen: number[] = []
+    for (const batch of store.scan(pattern === null ? null : parseSubjectPattern(pattern), 0, false)) {
+      seen.push(...batch.map(({ position }) => position))
+      // Also while the last batch is being handled: it is not the last any more then.
+      if (more-- > 0) await add(more % 3 === 0 ? READ_BATCH_EVENTS : 7, more)
+    }
+    expect(seen).toEqual(Array.from({ length: store.position }, (_, i) => i + 1))
+    for (const batch of store.scan(null, 10, true)) {
+      await add(3, 0)
+      expect(batch.map(({ position }) => position)).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1])
+    }
+  })
+
+  it('ends with an error that says so when the store is closed under it', async () => {
+    const store = openStore()
+    await store.append(Array.from({ length: 3 * READ_BATCH_EVENTS }, () => item('a')))
+    const scans = [store.scan(null, 0, false), store.scanByClock(null)]
+    for (const scan of scans) expect(scan.next().done).toBe(false)
+    store.close()
+    for (const scan of scans) expect(() => scan.next()).toThrow(/closed/)
+  })
+})
+
+describe('scanByClock', () => {
+  const order = (a: Event & { tick: number }, b: Event & { tick: number }): number =>
+    a.timestamp - b.timestamp || a.tick - b.tick || (a.author < b.author ? -1 : a.author > b.author ? 1 : a.seq - b.seq)
+
+  it('gives (time, tick, author, seq), with ties across the bounds of batches', () => {
+    const step = fc.tuple(fc.constantFrom(0, 0, 0, 1), fc.constantFrom(1, 1, 1, 2))
+    const log = fc.array(step, { minLength: 1, maxLength: 150 })
+    const property = fc.property(fc.array(log, { minLength: 2, maxLength: 8 }), (logs) => {
+      const ticks = new Map<string, number>()
+      const store = openStore({ keys: sealed })
+      const authors = logs.map((steps, n) => {
+        const one = new Author(n, sealed)
+        let [time, tick] = [1000, 0]
+        for (const [later, more] of steps) {
+          ;[time, tick] = later > 0 ? [time + later, 0] : [time, tick + more]
+          one.write({ time, tick, subject: `s/${tick % 5}` })
+          ticks.set(one.ids.at(-1) as string, tick)
+        }
+        return one
+      })
+      // Arrival in another order than that of the clocks.
+      for (const one of authors.toReversed()) expect(store.ingest([one.run()])).toEqual(['stored'])
+      const all = everything(store).map((event) => ({ ...event, tick: ticks.get(event.id) as number }))
+      const ids = (events: Event[]): string[] => events.map(({ id }) => id)
+      expect(ids([...store.scanByClock(null)].flat())).toEqual(ids(all.toSorted(order)))
+      const some = all.filter(({ subject }) => subject === 's/1')
+      expect(ids([...store.scanByClock(parseSubjectPattern('s/1'))].flat())).toEqual(ids(some.toSorted(order)))
+      store.close()
+    })
+    fc.assert(property, { seed: SEED, numRuns: 30 })
+  })
+
+  it('keeps hundreds of events of one clock together', () => {
+    const store = openStore()
+    const authors = Array.from({ length: 250 }, (_, n) => new Author(n).write({ time: 5 }).write({ time: 7 }).write({ time: 7, tick: 1 }))
+    for (const one of authors) store.ingest([one.run()])
+    const sorted = authors.map(({ hex }) => hex).toSorted()
+    const events = [...store.scanByClock(null)].flat()
+    expect(events.map(({ author, seq }) => [author, seq])).toEqual([0, 1, 2].flatMap((seq) => sorted.map((hex) => [hex, seq])))
+  })
+
+  it('is the same on every replica', async () => {
+    const [a, b] = [openStore({ authorSeed: seed(0) }), openStore({ authorSeed: seed(1) })]
+    for (let i = 0; i < 20; i++) {
+      await a.append([item('a', i)])
+      await b.append([item('b', i), item('b', i)])
+      if (i % 4 === 0) b.ingest([a.readRun(a.author, 0, 1e9, false) as never])
+    }
+    a.ingest([b.readRun(b.author, 0, 1e9, false) as never])
+    b.ingest([a.readRun(a.author, 0, 1e9, false) as never])
+    const ids = (store: EventStore): string[] => [...store.scanByClock(null)].flat().map(({ id }) => id)
+    expect(ids(a)).toEqual(ids(b))
+    expect(a.frontierRoot()).toEqual(b.frontierRoot())
+  })
+})
