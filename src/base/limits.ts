@@ -77,14 +77,22 @@ export const ADMISSION_TIMEOUT_MS = 10_000
 export const MAX_HEADS_PER_MESSAGE = 1000
 /** Ranges that we ask one peer for at the same time. */
 export const MAX_PULLS = 256
-/** Ranges that a peer may ask us for at the same time. */
-export const MAX_SERVES = 1024
+/** Ranges in one request. */
+export const MAX_RANGES_PER_REQUEST = 1024
+/** Logs that a peer may have announced and that we lack. */
+export const MAX_WANTED_LOGS = 131_072
+/** Runs in one frame: each costs a signature check. */
+export const MAX_RUNS_PER_FRAME = 512
+/** Bytes of the events of one run in a frame, so that a run that was stored fits every message made from it. */
+export const MAX_RUN_BYTES: number = MAX_EVENT_BYTES
 /** Bytes of frames sent to a peer that it has not yet stored and acknowledged. */
 export const SERVE_WINDOW_BYTES: number = 4 * MiB
 /** Bytes of new events waiting to be pushed to a peer; beyond it only their lengths are announced. */
 export const MAX_PUSH_BYTES: number = 1 * MiB
 /** Milliseconds without progress after which a peer that owes us events is let go. */
 export const STALL_TIMEOUT_MS = 20_000
+/** Milliseconds without progress after which a log may be asked for from another peer as well. */
+export const CLAIM_TIMEOUT_MS = 5_000
 /** Milliseconds of silence after which we say that we are still here. */
 export const PING_INTERVAL_MS = 10_000
 /** Milliseconds of silence after which a peer is taken for gone. */
@@ -93,7 +101,7 @@ export const SILENCE_TIMEOUT_MS = 30_000
 export const ANNOUNCE_INTERVAL_MS = 20
 /** Milliseconds that an announced event may take to arrive by another peer before we ask for it. */
 export const LAZY_PULL_MS = 60
-/** Bytes of frames in a row that brought nothing new before the sender is a flooder. */
+/** Bytes that a peer may send unasked and in vain, beyond those it sends to some use, before it is a flooder. */
 export const MAX_USELESS_BYTES: number = 16 * MiB
 /** Control messages a peer may send at once, and how many it earns per second and per frame that we send. */
 export const CONTROL_BURST = 4096
@@ -108,6 +116,8 @@ export const BAN_MIN_MS = 5_000
 export const BAN_MAX_MS: number = 60 * 60 * 1000
 /** Banned peers that are remembered. */
 export const MAX_BANS = 10_000
+/** Milliseconds that our wall clock may be set back before sessions, whose deadlines it carries, begin anew. */
+export const MAX_CLOCK_BACK_MS = 1000
 /** Milliseconds between two progress reports. */
 export const PROGRESS_INTERVAL_MS = 100
 /** Sync events that a slow subscriber may leave unread before it misses some. */

@@ -11,7 +11,7 @@ export const END_REASONS = [
   'invalid-events',
   /** More than a named limit allows. */
   'flood',
-  /** Announced events did not come. */
+  /** Announced events did not come, although the peer was alive. */
   'stalled',
   /** Nothing was heard for too long. */
   'silence',
@@ -21,5 +21,11 @@ export type EndReason = (typeof END_REASONS)[number]
 
 /** Reasons that say the peer misbehaved, not that the network did. */
 export function isOffence(reason: EndReason): boolean {
-  return reason !== 'closing' && reason !== 'stalled' && reason !== 'silence'
+  return reason !== 'closing' && reason !== 'silence'
+}
+
+/** What a peer did, and under which reason its session ends for it. */
+export interface Violation {
+  reason: EndReason
+  detail: string
 }

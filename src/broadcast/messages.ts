@@ -1,5 +1,13 @@
 import { Reader, Writer } from '../base/codec.ts'
-import { MAX_FORK_PROOF_BYTES, MAX_HEADS_PER_MESSAGE, MAX_REASON_BYTES, MAX_SERVES } from '../base/limits.ts'
+import {
+  MAX_FORK_PROOF_BYTES,
+  MAX_HEADS_PER_MESSAGE,
+  MAX_LOG_LENGTH,
+  MAX_RANGES_PER_REQUEST,
+  MAX_REASON_BYTES,
+  MAX_RUN_BYTES,
+  MAX_RUNS_PER_FRAME,
+} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import { encodedRunBytes, readRun, writeRun } from '../event/run.ts'
 
@@ -156,20 +164,23 @@ function readHeads(reader: Reader): Message {
   if (count > MAX_HEADS_PER_MESSAGE) reader.fail()
   const heads: Head[] = []
   for (let i = 0; i < count && reader.ok; i++) {
-    heads.push({ author: reader.bytes(32), length: reader.varint(), tag: reader.bytes(TAG_BYTES) })
+    const head = { author: reader.bytes(32), length: reader.varint(), tag: reader.bytes(TAG_BYTES) }
+    // Only a fork can be known of a log that is not held.
+    if (head.length > MAX_LOG_LENGTH || (head.length === 0 && !head.tag.equals(FORKED_TAG))) reader.fail()
+    heads.push(head)
   }
   return { type: 'heads', kind: kind ?? 'more', heads }
 }
 
 function readRequest(reader: Reader): Message {
   const count = reader.varint()
-  if (count > MAX_SERVES) reader.fail()
+  if (count > MAX_RANGES_PER_REQUEST) reader.fail()
   const ranges: RangeRequest[] = []
   for (let i = 0; i < count && reader.ok; i++) {
     const author = reader.bytes(32)
     const from = reader.varint()
     const want = WANTS[reader.u8()]
-    if (want === undefined) reader.fail()
+    if (want === undefined || from > MAX_LOG_LENGTH) reader.fail()
     ranges.push({ author, from, want: want ?? 'events' })
   }
   return { type: 'request', ranges }
@@ -177,7 +188,11 @@ function readRequest(reader: Reader): Message {
 
 function readFrame(reader: Reader): Message {
   const runs: Run[] = []
-  while (reader.ok && reader.remaining > 0) runs.push(readRun(reader))
+  while (reader.ok && reader.remaining > 0) {
+    const run = readRun(reader)
+    if (run.events.reduce((sum, event) => sum + event.length, 0) > MAX_RUN_BYTES) reader.fail()
+    if (runs.push(run) > MAX_RUNS_PER_FRAME) reader.fail()
+  }
   if (runs.length === 0) reader.fail()
   return { type: 'frame', runs }
 }

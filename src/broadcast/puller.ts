@@ -1,4 +1,5 @@
-import { MAX_PULLS, STALL_TIMEOUT_MS } from '../base/limits.ts'
+import { CLAIM_TIMEOUT_MS, MAX_PULLS, MAX_RANGES_PER_REQUEST, MAX_WANTED_LOGS, STALL_TIMEOUT_MS } from '../base/limits.ts'
+import type { Run } from '../event/run.ts'
 import type { RangeRequest, Want } from './messages.ts'
 import type { Claims, Replica } from './replica.ts'
 
@@ -9,21 +10,30 @@ interface Pull {
   want: Want
   /** Milliseconds before which it is not asked for. */
   notBefore: number
-  /** When it was asked for, or last brought something. */
-  progressAt: number
+  /** It waits for another peer to push the events. */
+  lazy: boolean
+  /** Our length when it was last asked for. */
+  askedFrom: number
 }
 
 /**
- * What one peer has and we lack, and what of it we are asking for. Each log is in one of four places: waiting for its
- * turn, active, blocked because another peer is sending it, or delayed.
+ * What one peer has and we lack, and what of it we are asking for. Each log is in one of three places: waiting for its
+ * turn, active, or delayed: held back, expected by a push, or sent by another peer.
  */
 export class Puller {
   readonly #replica: Replica
   readonly #claims: Claims
   readonly #waiting = new Map<string, Pull>()
   readonly #active = new Map<string, Pull>()
-  readonly #blocked = new Map<string, Pull>()
   readonly #delayed = new Map<string, Pull>()
+  /** No delayed pull is due before. */
+  #delayedUntil = Infinity
+  /** What the peer has been asked for and may still send: once, in order. */
+  readonly #asked = new Map<string, { next: number; target: number }>()
+  /** Runs with peaks that the peer has been asked for. */
+  readonly #peaksOwed = new Map<string, number>()
+  readonly #urgent: RangeRequest[] = []
+  #progressAt = 0
 
   constructor(replica: Replica, claims: Claims) {
     this.#replica = replica
@@ -31,133 +41,180 @@ export class Puller {
   }
 
   get idle(): boolean {
-    return this.#waiting.size + this.#active.size + this.#blocked.size + this.#delayed.size === 0
+    return this.#waiting.size + this.#active.size + this.#delayed.size === 0
   }
 
   /** Events that the peer has announced and that are not here yet. */
   get remaining(): number {
     let events = 0
-    for (const place of [this.#waiting, this.#active, this.#blocked, this.#delayed]) {
+    for (const place of [this.#waiting, this.#active, this.#delayed]) {
       for (const [hex, pull] of place) events += Math.max(0, pull.target - this.#length(hex))
     }
     return events
   }
 
-  isActive(hex: string): boolean {
-    return this.#active.has(hex)
+  isWanted(hex: string): boolean {
+    return this.#find(hex) !== undefined
   }
 
-  /** True if runs of this log may come with peaks: we asked for them. */
-  expectsPeaks(hex: string): boolean {
-    return this.#active.get(hex)?.want === 'peaks'
+  /** True while the peer has yet to prove that its log is ours. */
+  isSuspect(hex: string): boolean {
+    return this.#find(hex)?.want === 'peaks'
   }
 
-  /** Notes that the peer has the log up to `target`. */
-  want(author: Buffer, hex: string, target: number, want: Want, notBefore: number): void {
+  /** Notes that the peer has the log up to `target`. False if it has announced too many. */
+  want(author: Buffer, hex: string, target: number, want: Want, notBefore = 0): boolean {
     const known = this.#find(hex)
     if (known === undefined) {
-      const pull = { author: Buffer.from(author), target, want, notBefore, progressAt: 0 }
-      ;(notBefore > 0 ? this.#delayed : this.#waiting).set(hex, pull)
-      return
+      const pull = { author: Buffer.from(author), target, want, notBefore, lazy: notBefore > 0, askedFrom: -1 }
+      this.#place(hex, pull)
+      return this.#waiting.size + this.#active.size + this.#delayed.size <= MAX_WANTED_LOGS
     }
     known.target = Math.max(known.target, target)
-    if (this.#delayed.has(hex) && notBefore < known.notBefore) this.#move(hex, known, notBefore)
+    const asked = this.#asked.get(hex)
+    if (asked !== undefined) asked.target = Math.max(asked.target, target)
+    if (want === 'proof' || (want === 'peaks' && known.want === 'events')) {
+      this.#move(hex, Object.assign(known, { want, lazy: false }), 0)
+    } else if (known.lazy && notBefore < known.notBefore) {
+      this.#move(hex, known, notBefore)
+    }
+    return true
   }
 
   /** Takes from the waiting as many as may be asked for now. */
   requests(now: number): RangeRequest[] {
-    const ranges: RangeRequest[] = []
+    const ranges = this.#urgent.splice(0, MAX_RANGES_PER_REQUEST)
     for (const [hex, pull] of this.#waiting) {
-      if (this.#active.size >= MAX_PULLS) break
+      if (this.#active.size >= MAX_PULLS || ranges.length >= MAX_RANGES_PER_REQUEST) break
       this.#waiting.delete(hex)
       const from = this.#length(hex)
       if (pull.want === 'events' && from >= pull.target) continue
-      const held = this.#replica.heldUntil(hex)
+      const held = pull.want === 'proof' ? null : this.#replica.heldUntil(hex)
       if (held !== null && held > now) {
         this.#move(hex, pull, held)
-      } else if (this.#claims.claim(hex)) {
-        pull.progressAt = now
+      } else if (this.#claims.claim(hex, this, now)) {
+        if (this.#active.size === 0) this.#progressAt = now
         this.#active.set(hex, pull)
-        ranges.push({ author: pull.author, from, want: pull.want })
+        ranges.push(this.#ask(hex, pull, from))
       } else {
-        this.#blocked.set(hex, pull)
+        this.#move(hex, pull, now + CLAIM_TIMEOUT_MS)
       }
     }
     return ranges
   }
 
-  /** The log has grown, from whomever. */
-  grown(hex: string, now: number): void {
-    const pull = this.#find(hex)
-    if (pull === undefined) return
-    pull.progressAt = now
-    this.settle(hex)
+  #ask(hex: string, pull: Pull, from: number): RangeRequest {
+    pull.askedFrom = from
+    if (pull.want !== 'proof') this.#asked.set(hex, { next: from, target: pull.target })
+    if (pull.want === 'peaks') this.#peaksOwed.set(hex, (this.#peaksOwed.get(hex) ?? 0) + 1)
+    return { author: pull.author, from, want: pull.want }
   }
 
-  /** Drops the log if nothing of it is missing. */
+  /** True if the run's peaks were asked for. */
+  takePeaks(hex: string): boolean {
+    const owed = this.#peaksOwed.get(hex) ?? 0
+    if (owed > 1) this.#peaksOwed.set(hex, owed - 1)
+    else this.#peaksOwed.delete(hex)
+    return owed > 0
+  }
+
+  /** Takes note of a run that has come, before it is stored. True if it is part of what was asked for. */
+  arrived(hex: string, run: Run, now: number): boolean {
+    const asked = this.#asked.get(hex)
+    if (asked === undefined || (run.peaks === null && run.from < asked.next)) return false
+    asked.next = Math.max(asked.next, run.from + run.events.length)
+    if (asked.next >= asked.target) this.#asked.delete(hex)
+    this.#progressAt = now
+    this.#claims.progress(hex, this, now)
+    return true
+  }
+
+  /** The log has grown, by another peer or by us. */
+  grown(hex: string): void {
+    const pull = this.#find(hex)
+    const length = this.#length(hex)
+    if (pull?.want !== 'events' || length < pull.target) return
+    const asked = this.#asked.get(hex)
+    // What was asked for is here already: the peer need not send it too.
+    if (asked !== undefined && asked.next < length && this.#active.has(hex)) {
+      this.#urgent.push({ author: pull.author, from: length, want: 'events' })
+    }
+    this.drop(hex)
+  }
+
+  /** The peer has answered for the log: its history agrees with ours. Drops it if nothing of it is missing. */
   settle(hex: string): void {
     const pull = this.#find(hex)
-    if (pull !== undefined && pull.want !== 'proof' && this.#length(hex) >= pull.target) this.drop(hex)
+    if (pull === undefined || pull.want === 'proof') return
+    pull.want = 'events'
+    if (this.#length(hex) >= pull.target) this.drop(hex)
   }
 
-  /** Asks again from what we hold now, with the peaks before it. Null if that had been asked already. */
-  retryWithPeaks(hex: string, now: number): RangeRequest | null {
+  /** The peer's log does not continue ours: asks for its peaks, unless that has been asked from the same place. */
+  suspect(author: Buffer, hex: string, target: number): boolean {
     const pull = this.#active.get(hex)
-    if (pull === undefined || pull.want === 'peaks') return null
+    if (pull === undefined) return this.want(author, hex, target, 'peaks')
+    const from = this.#length(hex)
+    if (pull.want === 'peaks' && pull.askedFrom === from) return true
     pull.want = 'peaks'
-    pull.progressAt = now
-    return { author: pull.author, from: this.#length(hex), want: 'peaks' }
+    this.#urgent.push(this.#ask(hex, pull, from))
+    return true
   }
 
   /** Not now, but at a given time. */
   delay(hex: string, until: number): void {
     const pull = this.#find(hex)
-    if (pull !== undefined) this.#move(hex, pull, until)
+    if (pull !== undefined) this.#move(hex, Object.assign(pull, { lazy: false }), until)
   }
 
   drop(hex: string): void {
-    this.#leave(hex)
     this.#waiting.delete(hex)
-    this.#blocked.delete(hex)
     this.#delayed.delete(hex)
+    if (this.#active.delete(hex)) this.#claims.release(hex, this)
   }
 
-  /** Another peer has finished or failed: what it blocked may be asked for again. */
-  unblock(): void {
-    for (const [hex, pull] of this.#blocked) this.#waiting.set(hex, pull)
-    this.#blocked.clear()
-  }
-
-  /** Moves what is due to the waiting. Returns true if something was. */
-  wake(now: number): boolean {
-    let woken = false
-    for (const [hex, pull] of this.#delayed) {
-      if (pull.notBefore > now) continue
-      this.#delayed.delete(hex)
-      pull.notBefore = 0
-      this.#waiting.set(hex, pull)
-      woken = true
+  /** Another session has let go of these logs. */
+  unblock(hexes: Iterable<string>): void {
+    for (const hex of hexes) {
+      const pull = this.#delayed.get(hex)
+      if (pull !== undefined && !pull.lazy) this.#move(hex, pull, 0)
     }
-    return woken
   }
 
-  /** True if the peer owes us events and has sent none for too long. */
+  /** Moves what is due to the waiting. Returns true if a push that was expected from another peer has not come. */
+  wake(now: number): boolean {
+    if (this.#delayedUntil > now) return false
+    let missed = false
+    this.#delayedUntil = Infinity
+    for (const [hex, pull] of this.#delayed) {
+      if (pull.notBefore > now) {
+        this.#delayedUntil = Math.min(this.#delayedUntil, pull.notBefore)
+        continue
+      }
+      missed ||= pull.lazy
+      pull.lazy = false
+      this.#move(hex, pull, 0)
+    }
+    return missed
+  }
+
+  /** True if the peer owes us events and has sent none of them for too long. */
   stalled(now: number): boolean {
-    for (const pull of this.#active.values()) if (now - pull.progressAt > STALL_TIMEOUT_MS) return true
-    return false
+    return this.#active.size > 0 && now - this.#progressAt > STALL_TIMEOUT_MS
   }
 
   /** When to call `wake` or `stalled` next; infinity for never. */
   get wakeAt(): number {
-    let at = Infinity
-    for (const pull of this.#delayed.values()) at = Math.min(at, pull.notBefore)
-    for (const pull of this.#active.values()) at = Math.min(at, pull.progressAt + STALL_TIMEOUT_MS + 1)
-    return at
+    const stall = this.#active.size > 0 ? this.#progressAt + STALL_TIMEOUT_MS + 1 : Infinity
+    return Math.min(this.#delayedUntil, stall)
   }
 
   close(): void {
-    for (const hex of this.#active.keys()) this.#claims.release(hex)
-    for (const place of [this.#waiting, this.#active, this.#blocked, this.#delayed]) place.clear()
+    const active = [...this.#active.keys()]
+    for (const place of [this.#waiting, this.#active, this.#delayed, this.#asked, this.#peaksOwed]) place.clear()
+    this.#delayedUntil = Infinity
+    this.#urgent.length = 0
+    for (const hex of active) this.#claims.release(hex, this)
   }
 
   #length(hex: string): number {
@@ -165,16 +222,21 @@ export class Puller {
   }
 
   #find(hex: string): Pull | undefined {
-    return this.#active.get(hex) ?? this.#waiting.get(hex) ?? this.#blocked.get(hex) ?? this.#delayed.get(hex)
+    return this.#active.get(hex) ?? this.#waiting.get(hex) ?? this.#delayed.get(hex)
   }
 
   #move(hex: string, pull: Pull, notBefore: number): void {
     this.drop(hex)
     pull.notBefore = notBefore
-    ;(notBefore > 0 ? this.#delayed : this.#waiting).set(hex, pull)
+    this.#place(hex, pull)
   }
 
-  #leave(hex: string): void {
-    if (this.#active.delete(hex)) this.#claims.release(hex)
+  #place(hex: string, pull: Pull): void {
+    if (pull.notBefore === 0) {
+      this.#waiting.set(hex, pull)
+      return
+    }
+    this.#delayed.set(hex, pull)
+    this.#delayedUntil = Math.min(this.#delayedUntil, pull.notBefore)
   }
 }

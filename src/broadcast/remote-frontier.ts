@@ -29,6 +29,10 @@ export class RemoteFrontier {
     this.#lengths.set(hex, length)
   }
 
+  atLeast(hex: string, length: number): void {
+    if (length > this.lengthOf(hex)) this.set(hex, length)
+  }
+
   lengthOf(hex: string): number {
     const known = this.#lengths.get(hex)
     if (known !== undefined) return known

@@ -24,9 +24,11 @@ export interface Replica {
 
 /** Shares the work of pulling among the sessions of one replica, so that no log is pulled from two peers at once. */
 export interface Claims {
-  /** False while another session pulls this log. */
-  claim(author: string): boolean
-  release(author: string): void
+  /** False while another session pulls this log and makes progress with it. */
+  claim(author: string, by: object, now: number): boolean
+  /** Some of the log has arrived by this session. */
+  progress(author: string, by: object, now: number): void
+  release(author: string, by: object): void
 }
 
 /** A change of the replica. */

@@ -1,4 +1,4 @@
-import { FRAME_TARGET_BYTES, MAX_PUSH_BYTES, MAX_SERVES, SERVE_WINDOW_BYTES } from '../base/limits.ts'
+import { FRAME_TARGET_BYTES, MAX_PUSH_BYTES, MAX_RUNS_PER_FRAME, SERVE_WINDOW_BYTES } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import { encodedRunBytes } from '../event/run.ts'
 import type { RangeRequest } from './messages.ts'
@@ -20,7 +20,9 @@ export class Sender {
   #pushBytes = 0
   #inFlight: number[] = []
   #inFlightBytes = 0
-  #proofs: Buffer[] = []
+  readonly #proofs: Buffer[] = []
+  /** Forked logs of which the peer has the proof. */
+  readonly #proven = new Set<string>()
 
   constructor(replica: Replica, remote: RemoteFrontier) {
     this.#replica = replica
@@ -35,20 +37,31 @@ export class Sender {
     return this.#serves.has(hex)
   }
 
-  /** Takes a range that the peer asks for. False if it has asked for too much at once. */
-  serve(range: RangeRequest): boolean {
-    const hex = range.author.toString('hex')
+  /** Takes a range that the peer asks for, in place of an earlier one of the same log. */
+  serve({ author, from, want }: RangeRequest): void {
+    const hex = author.toString('hex')
     const log = this.#replica.log(hex)
-    if (log === undefined) return true
-    if (log.fork !== null) return this.sendProof(log.fork)
-    this.#remote.set(hex, range.from)
-    this.#serves.set(hex, { next: range.from, withPeaks: range.want === 'peaks' })
-    return this.#serves.size <= MAX_SERVES
+    if (log === undefined) return
+    if (log.fork !== null) return this.sendProof(hex, log.fork)
+    this.#remote.set(hex, from)
+    this.#serves.delete(hex)
+    const { length } = log.mmr
+    // Peaks are owed even to a peer that holds more than we do: then those at our end.
+    if (want === 'peaks') this.#serves.set(hex, { next: Math.min(from, length), withPeaks: true })
+    else if (from < length) this.#serves.set(hex, { next: from, withPeaks: false })
   }
 
-  sendProof(proof: Buffer): boolean {
+  /** Sends the proof that a log is forked, once. */
+  sendProof(hex: string, proof: Buffer): void {
+    this.#serves.delete(hex)
+    if (this.#proven.has(hex)) return
+    this.#proven.add(hex)
     this.#proofs.push(proof)
-    return this.#proofs.length <= MAX_SERVES
+  }
+
+  /** The peer knows that the log is forked. */
+  knowsProof(hex: string): void {
+    this.#proven.add(hex)
   }
 
   /** Takes a new run that continues what the peer holds. False if too much is waiting already. */
@@ -77,7 +90,7 @@ export class Sender {
   #takePushes(runs: Run[]): number {
     let bytes = 0
     let taken = 0
-    while (taken < this.#pushes.length && bytes < FRAME_TARGET_BYTES) {
+    while (taken < this.#pushes.length && taken < MAX_RUNS_PER_FRAME && bytes < FRAME_TARGET_BYTES) {
       const run = this.#pushes[taken++] as Run
       bytes += encodedRunBytes(run)
       runs.push(run)
@@ -90,18 +103,16 @@ export class Sender {
   #takeServed(runs: Run[], already: number): void {
     let bytes = already
     for (const [hex, serve] of this.#serves) {
-      if (bytes >= FRAME_TARGET_BYTES) return
-      while (bytes < FRAME_TARGET_BYTES) {
+      while (bytes < FRAME_TARGET_BYTES && runs.length < MAX_RUNS_PER_FRAME) {
         const run = this.#replica.readRun(hex, serve.next, FRAME_TARGET_BYTES - bytes, serve.withPeaks)
         if (run === null) break
         serve.next += run.events.length
+        serve.withPeaks = false
         bytes += encodedRunBytes(run)
         runs.push(run)
-        this.#remote.set(hex, serve.next)
-        if (serve.withPeaks && run.events.length === 0) break
-        serve.withPeaks = false
+        this.#remote.atLeast(hex, serve.next)
       }
-      if (bytes >= FRAME_TARGET_BYTES && serve.next < (this.#replica.log(hex)?.mmr.length ?? 0)) return
+      if (serve.withPeaks || serve.next < (this.#replica.log(hex)?.mmr.length ?? 0)) return
       this.#serves.delete(hex)
     }
   }

@@ -43,7 +43,10 @@ export class Teller {
     return encodeHeads(end === logs.length ? 'last' : 'more', logs.slice(next, end).map(headOf))
   }
 
-  /** News that the peer does not have yet, gathered over a short while; or null. */
+  /**
+   * News gathered over a short while, of logs of which the peer holds no more than we do; or null. If it holds as much,
+   * it learns that we have caught up.
+   */
   nextNews(now: number): Buffer | null {
     if (now < this.wakeAt) return null
     this.#newsAt = now
@@ -52,7 +55,7 @@ export class Teller {
       if (heads.length === MAX_HEADS_PER_MESSAGE) break
       this.#news.delete(hex)
       const log = this.#replica.log(hex)
-      if (log !== undefined && this.#remote.lengthOf(hex) < log.mmr.length) heads.push(headOf(log))
+      if (log !== undefined && this.#remote.lengthOf(hex) <= log.mmr.length) heads.push(headOf(log))
     }
     return heads.length === 0 ? null : encodeHeads('news', heads)
   }

@@ -22,7 +22,8 @@ const USAGE_CODES: readonly string[] = ['INVALID_ARGUMENT', 'INVALID_CONFIG', 'I
 const HINTS: Record<string, string> = {
   LOCKED:
     "Another process has it open. Give this one a file of its own with -d, or stop the other; 'peerlog log' can read it meanwhile",
-  WRONG_SECRET: 'Give the secret that it was created with: --secret, --secret-file or PEERLOG_SECRET',
+  WRONG_SECRET:
+    'Give the one it was created with, by --secret, --secret-file or PEERLOG_SECRET; or none, if it has none',
   OTHER_DATABASE: 'Give its own key with -k, or another file with -d',
 }
 

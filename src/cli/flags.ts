@@ -8,7 +8,7 @@ type TransportName = (typeof TRANSPORTS)[number]
 type Address = { host: string; port: number }
 type TransportFlag = Partial<TransportConfig> & Pick<TransportConfig, 'mode'>
 
-/** What every command takes. */
+/** What every command takes beside its own options. */
 export interface CommonFlags {
   discoveryKey: string
   db?: string
@@ -17,13 +17,14 @@ export interface CommonFlags {
   transport?: TransportName[]
   relay?: string[]
   bootstrap?: Address[]
-  json: boolean
-  quiet: boolean
+  json?: true
+  quiet?: true
   color: boolean
 }
 
 export function addCommonFlags(command: Command): Command {
   return command
+    .optionsGroup('Options of every command:')
     .requiredOption(
       '-k, --discovery-key <key>',
       'names what is shared: whoever has the same key (and secret) shares it',
@@ -42,8 +43,8 @@ export function addCommonFlags(command: Command): Command {
     )
     .option('--relay <url>', 'a relay to go through; of several, the first that answers', collect)
     .option('--bootstrap <host:port,…>', 'DHT nodes to start from, instead of the public ones', addresses)
-    .option('--json', 'one JSON object per line', false)
-    .option('-q, --quiet', 'only results and problems', false)
+    .option('--json', 'one JSON object per line')
+    .option('-q, --quiet', 'only results and problems')
     .option('--no-color', 'no colours; also with NO_COLOR, and when the output is no terminal')
 }
 

@@ -29,11 +29,12 @@ export function addInteractive(program: Command): void {
     .command('interactive')
     .summary('write line by line, and see what others write')
     .description("Each line is an event; what others write appears as it comes. 'quit' leaves, '/help' tells more.")
-  addCommonFlags(command)
+  command
     .option('-s, --subject <subject>', 'the name to publish under', 'events')
     .option('-t, --type <type>', 'says what kind of event it is')
     .option('--show <pattern>', 'the subjects to show (default: all)')
     .option('-w, --wait <seconds>', 'when leaving, how long to wait for others to take what was written', seconds, 5)
+  addCommonFlags(command)
     .addHelpText(
       'after',
       `

@@ -21,7 +21,7 @@ export function addLog(program: Command): void {
     .description(
       'Prints the events in the file. It only reads: it uses no network, and works while another process has the file.',
     )
-  addCommonFlags(command)
+  command
     .option('-s, --subject <pattern>', "only these: 'notes/*' for one level, 'notes/**' for any number")
     .option('-n, --limit <count>', 'at most so many', wholeNumber)
     .option('--after <position>', 'only after this position (with --reverse: before it)', wholeNumber)
@@ -32,6 +32,7 @@ export function addLog(program: Command): void {
         'by their arrival here, or by the clocks of their authors: the same everywhere',
       ).choices(['arrival', 'clock']),
     )
+  addCommonFlags(command)
     .addHelpText(
       'after',
       `

@@ -6,8 +6,8 @@ import { eventJson, eventLine } from './format.ts'
 import { printableJson } from './printable.ts'
 
 export interface OutputOptions {
-  json: boolean
-  quiet: boolean
+  json?: true
+  quiet?: true
   color: boolean
 }
 
@@ -29,8 +29,8 @@ export class Output {
   #progress = ''
 
   constructor({ json, quiet, color }: OutputOptions) {
-    this.json = json
-    this.quiet = quiet
+    this.json = json === true
+    this.quiet = quiet === true
     this.colors = colorsFor(process.stdout, color)
     this.statusColors = colorsFor(process.stderr, color)
   }

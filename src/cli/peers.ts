@@ -25,9 +25,10 @@ export function addPeers(program: Command): void {
     .command('peers')
     .summary('print who comes and goes')
     .description('Prints peers that connect, disconnect or are turned away, until Ctrl-C.')
-  addCommonFlags(command)
+  command
     .option('--for <seconds>', 'end after so long', seconds)
     .option('--once', `print who is there, and end: after the first peers are found, or ${ONCE_SECONDS} s (--for)`)
+  addCommonFlags(command)
     .addHelpText(
       'after',
       `

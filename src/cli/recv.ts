@@ -19,11 +19,12 @@ export function addRecv(program: Command): void {
       'Prints events of others as they arrive, until Ctrl-C: also those written before, if they had not arrived here yet.\n' +
         'What you wrote yourself is not shown, nor what this file held already.',
     )
-  addCommonFlags(command)
+  command
     .option('-s, --subject <pattern>', "only these: 'notes/*' for one level, 'notes/**' for any number")
     .option('-a, --all', 'also what is here already, and what you wrote yourself')
     .option('--after <position>', 'also what arrived here after this position (see --json)', wholeNumber)
     .option('-n, --limit <count>', 'end after so many events', wholeNumber)
+  addCommonFlags(command)
     .addHelpText(
       'after',
       `

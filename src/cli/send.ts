@@ -25,11 +25,12 @@ export function addSend(program: Command): void {
         'Prints the id of each. Then waits until another peer has them all, and says whether one does.',
     )
     .argument('[text...]', 'what to send; several words are joined by spaces')
-  addCommonFlags(command)
+  command
     .option('-s, --subject <subject>', 'the name to publish under', 'events')
     .option('-t, --type <type>', 'says what kind of event it is')
     .addOption(new Option('--data-json [json]', 'the text is JSON: send the value it stands for'))
     .option('-w, --wait <seconds>', 'how long to wait for somebody to take it; 0: only store it', seconds, 10)
+  addCommonFlags(command)
     .addHelpText(
       'after',
       `

@@ -23,6 +23,7 @@ export function watchStatus(db: Database, output: Output): () => void {
   const catchUps = new Map<string, CatchUp>()
   const synced = new Set<string>()
   const problems = new Map<string, number>()
+  let ended = false
 
   const lonely = setTimeout(() => {
     if (sync.peers().length > 0) return
@@ -33,6 +34,8 @@ export function watchStatus(db: Database, output: Output): () => void {
     output.status(`${green('+')} ${short(peerId)} is here, over ${transport ?? 'some transport'}`)
   })
   sync.on('PeerDisconnected', ({ peerId, reason }) => {
+    // It is we who leave.
+    if (ended) return
     synced.delete(peerId)
     if (catchUps.delete(peerId)) output.progress('')
     const why = reason === undefined || reason === 'closing' ? '' : dim(` (${reason})`)
@@ -74,5 +77,6 @@ export function watchStatus(db: Database, output: Output): () => void {
   return () => {
     clearTimeout(lonely)
     output.progress('')
+    ended = true
   }
 }

@@ -22,7 +22,7 @@ export interface Access {
 }
 
 /** Milliseconds after which we say that closing takes a while. */
-const CLOSING_NOTICE_MS = 700
+const CLOSING_NOTICE_MS = 1500
 
 /**
  * Opens the database that the flags name, does the work and closes the database, whatever happens: SIGINT and SIGTERM

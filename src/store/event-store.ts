@@ -435,7 +435,9 @@ export class EventStore {
   #checkWritable(): void {
     this.#checkOpen()
     if (this.#options.readOnly === true) {
-      throw new PeerlogError('INVALID_ARGUMENT', 'the database was opened read-only', { hint: 'Open it without readOnly' })
+      throw new PeerlogError('INVALID_ARGUMENT', 'the database was opened read-only', {
+        hint: 'Open it without readOnly',
+      })
     }
   }
 
@@ -456,16 +458,23 @@ export class EventStore {
 }
 
 function forkedError(file: string): PeerlogError {
-  return new PeerlogError('AUTHOR_FORKED', 'this author has signed two contradicting histories and can append no more', {
-    hint: `Move ${authorKeyPath(file)} away to go on as a new author; everything stored stays readable`,
-  })
+  return new PeerlogError(
+    'AUTHOR_FORKED',
+    'this author has signed two contradicting histories and can append no more',
+    {
+      hint: `Move ${authorKeyPath(file)} away to go on as a new author; everything stored stays readable`,
+    },
+  )
 }
 
 /** That the file is of this database and this secret; noted in a new one. */
 function checkIdentity({ db, created }: OpenDatabase, { databaseId, keys, path, readOnly }: EventStoreOptions): void {
   const check = hash([Buffer.from('peerlog 1 secret check\0', 'utf8'), keys.admission])
   const meta = new Map(
-    db.prepare<[], { name: string; value: unknown }>('SELECT name, value FROM meta').all().map((row) => [row.name, row.value]),
+    db
+      .prepare<[], { name: string; value: unknown }>('SELECT name, value FROM meta')
+      .all()
+      .map((row) => [row.name, row.value]),
   )
   if (!meta.has('database_id') && readOnly !== true) {
     const insert = db.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')

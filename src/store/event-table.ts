@@ -89,7 +89,8 @@ export class EventTable {
       .raw() as unknown as Statement<[number], [number, number]>
     this.#findSubject = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#insertSubject = db.prepare('INSERT INTO subjects (name) VALUES (?)')
-    const highest = 'SELECT max(coalesce((SELECT max(position) FROM events), 0), coalesce((SELECT max(position) FROM authors), 0))'
+    const highest =
+      'SELECT max(coalesce((SELECT max(position) FROM events), 0), coalesce((SELECT max(position) FROM authors), 0))'
     this.#nextPosition = (db.prepare<[], number>(highest).pluck().get() ?? 0) + 1
   }
 
@@ -166,9 +167,9 @@ export class EventTable {
 
   /** The log's events from seq on, in order, with the signatures of the heads that they end. */
   *rows(log: Log, from: number): Generator<[Buffer, Buffer | null]> {
-    for (let seq = from; seq < log.mmr.length; ) {
+    for (let seq = from; seq < log.mmr.length;) {
       const { position, count } = this.#stretch(log, seq)
-      for (let done = 0; done < count; ) {
+      for (let done = 0; done < count;) {
         const rows = this.#range.all(position + done, position + count, RUN_ROWS)
         if (rows.length === 0) throw corruptFile('events are missing')
         yield* rows

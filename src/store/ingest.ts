@@ -8,7 +8,8 @@ import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
 import { corruptFile } from './sqlite.ts'
 
-export type RunCheck = { status: 'verified'; run: Run; verified: VerifiedRun } | { status: IngestStatus; proof?: Buffer }
+export type RunCheck =
+  { status: 'verified'; run: Run; verified: VerifiedRun } | { status: IngestStatus; proof?: Buffer }
 
 /** Compares a received run with the log that it should continue. Nothing is written. */
 export function checkRun(run: Run, log: Log, table: EventTable, databaseTag: Uint8Array): RunCheck {

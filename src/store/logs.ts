@@ -53,7 +53,17 @@ export class Logs {
   empty(author: Buffer): Log {
     const mmr = new Mmr()
     const copy = Buffer.from(author)
-    return { no: this.#nextNo++, author: copy, hex: toHex(copy), mmr, root: mmr.root(), position: 0, time: 0, tick: 0, fork: null }
+    return {
+      no: this.#nextNo++,
+      author: copy,
+      hex: toHex(copy),
+      mmr,
+      root: mmr.root(),
+      position: 0,
+      time: 0,
+      tick: 0,
+      fork: null,
+    }
   }
 
   /** Inside a transaction. */

@@ -39,7 +39,9 @@ const EVENT_OVERHEAD_BYTES = 128
 
 /** Bytes of an event without its links: an upper bound, the same whatever the log's length. */
 function largestSize({ subject, type, encoded }: NewEvent): number {
-  return EVENT_OVERHEAD_BYTES + Buffer.byteLength(subject, 'utf8') + Buffer.byteLength(type, 'utf8') + encoded.bytes.length
+  return (
+    EVENT_OVERHEAD_BYTES + Buffer.byteLength(subject, 'utf8') + Buffer.byteLength(type, 'utf8') + encoded.bytes.length
+  )
 }
 
 /** @throws {PeerlogError} `EVENT_TOO_LARGE`. */
@@ -109,7 +111,7 @@ export class OwnLog {
   /** Segments that continue the log. Nothing is changed here until they are stored. */
   *segments(log: Log, items: readonly NewEvent[], links: Link[]): Generator<Segment> {
     let mmr = log.mmr
-    for (let done = 0; done < items.length; ) {
+    for (let done = 0; done < items.length;) {
       const segment = this.#segment(log.author, mmr, items, done, links)
       yield segment
       mmr = segment.after

@@ -35,7 +35,8 @@ export class EventReader {
   constructor(db: Database, sealKey: Buffer | null, ownAuthor: string) {
     this.#sealKey = sealKey
     this.#ownAuthor = ownAuthor
-    const rows = <P extends unknown[], R>(sql: string): Statement<P, R> => db.prepare(sql).raw() as unknown as Statement<P, R>
+    const rows = <P extends unknown[], R>(sql: string): Statement<P, R> =>
+      db.prepare(sql).raw() as unknown as Statement<P, R>
     const from = 'SELECT position, bytes, id_start FROM events WHERE subject IS NOT NULL AND'
     this.#all = rows(`${from} position > ? ORDER BY position LIMIT ?`)
     this.#allReverse = rows(`${from} position < ? ORDER BY position DESC LIMIT ?`)
@@ -62,7 +63,8 @@ export class EventReader {
   decode(position: number, bytes: Buffer, start: number): Event | null {
     // Damage can make anything of a value.
     const id = Buffer.isBuffer(bytes) ? hash(bytes) : null
-    if (id === null || idStart(id) !== start) throw corruptFile(`the event at position ${position} is not what was stored`)
+    if (id === null || idStart(id) !== start)
+      throw corruptFile(`the event at position ${position} is not what was stored`)
     const header = decodeEventHeader(bytes)
     if (typeof header === 'string') return null
     const body = decodeEventBody(bytes, header, this.#sealKey)
@@ -89,7 +91,7 @@ export class EventReader {
    */
   *scan(pattern: SubjectPattern | null, from: number, reverse: boolean): Generator<Event[]> {
     const limit = READ_BATCH_EVENTS
-    for (let position = from; ; ) {
+    for (let position = from; ;) {
       const step = this.#step(pattern, position, limit, reverse)
       const events: Event[] = []
       for (const [at, bytes, start] of step.rows) {
@@ -166,7 +168,7 @@ export class EventReader {
       const found = this.#byTime.all(time, tick, position, READ_BATCH_EVENTS)
       if (found.length === 0) return
       // Events of one clock stand in the order of their authors, so none may be left to the next batch.
-      for (let full = found.length === READ_BATCH_EVENTS; full; ) {
+      for (let full = found.length === READ_BATCH_EVENTS; full;) {
         const [lastTime, lastTick, lastPosition] = found.at(-1) as [number, number, number, number]
         const rest = this.#byTime.all(lastTime, lastTick, lastPosition, READ_BATCH_EVENTS)
         const same = rest.filter((row) => row[0] === lastTime && row[1] === lastTick)

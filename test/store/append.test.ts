@@ -6,11 +6,30 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { PeerlogError } from '../../src/base/errors.ts'
 import { hash } from '../../src/base/hash.ts'
-import { APPEND_BURST_MS, ID_INDEX_BATCH, MAX_EVENT_BYTES, MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../../src/base/limits.ts'
+import {
+  APPEND_BURST_MS,
+  ID_INDEX_BATCH,
+  MAX_EVENT_BYTES,
+  MAX_SEGMENT_BYTES,
+  MAX_SEGMENT_EVENTS,
+} from '../../src/base/limits.ts'
 import type { Run } from '../../src/event/run.ts'
 import type { Commit } from '../../src/store/event-store.ts'
 import type { Event } from '../../src/store/stored-event.ts'
-import { everything, expectError, expectSound, item, openStore, PLENTY, replicaOf, runsOf, sealed, seed, tempFile, tempFolder } from './stores.ts'
+import {
+  everything,
+  expectError,
+  expectSound,
+  item,
+  openStore,
+  PLENTY,
+  replicaOf,
+  runsOf,
+  sealed,
+  seed,
+  tempFile,
+  tempFolder,
+} from './stores.ts'
 
 /** Signatures in a file: one per segment. */
 function signatures(file: string): number {
@@ -60,7 +79,15 @@ describe('append', () => {
   it('finds nothing by an id that is unknown or is none', async () => {
     const store = openStore()
     const [event] = (await store.append([item('a')])) as [Event]
-    for (const id of ['', 'zz', event.id.slice(2), `${event.id}00`, '0'.repeat(64), event.id.replace(/^.{63}/, ''), '💩']) {
+    for (const id of [
+      '',
+      'zz',
+      event.id.slice(2),
+      `${event.id}00`,
+      '0'.repeat(64),
+      event.id.replace(/^.{63}/, ''),
+      '💩',
+    ]) {
       expect(store.get(id)).toBeNull()
     }
     // The same indexed prefix, another id.
@@ -147,7 +174,8 @@ describe('group commit', () => {
 
   it("does not let one caller's too large event fail its neighbours", async () => {
     const store = openStore({ keys: sealed })
-    const large = (bytes: number): Promise<Event[]> => (async () => await store.append([item('big', new Uint8Array(bytes))]))()
+    const large = (bytes: number): Promise<Event[]> =>
+      (async () => await store.append([item('big', new Uint8Array(bytes))]))()
     const results = await Promise.allSettled([
       store.append([item('a')]),
       large(MAX_EVENT_BYTES),
@@ -156,7 +184,14 @@ describe('group commit', () => {
       large(MAX_EVENT_BYTES - 200),
       store.append([item('c')]),
     ])
-    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+    expect(results.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
     for (const result of results) {
       if (result.status === 'rejected') expect((result.reason as PeerlogError).code).toBe('EVENT_TOO_LARGE')
     }
@@ -258,46 +293,58 @@ describe('appendMany over the limits of a segment', () => {
     expect((await store.append([item('d')]))[0]).toMatchObject({ seq: 0, position: 1 })
   })
 
-  it('keeps ids apart through every stage of their index: gathering, merging, merged', { timeout: 60_000 }, async () => {
-    const file = tempFile()
-    let store = openStore({ path: file, durability: 'process' })
-    const ids: string[] = []
-    const add = async (n: number): Promise<void> => {
-      for (const { id } of await store.append(Array.from({ length: n }, () => item('t', 0)))) ids.push(id)
-    }
-    const check = (): void => {
-      const step = Math.max(1, Math.floor(ids.length / 60))
-      const places = [0, 1, ID_INDEX_BATCH - 1, ID_INDEX_BATCH, 2 * ID_INDEX_BATCH - 1, 2 * ID_INDEX_BATCH, ids.length - 1]
-      for (let i = 0; i < ids.length; i += step) places.push(i)
-      for (const i of places) if (i < ids.length) expect(store.get(ids[i] as string)?.position).toBe(i + 1)
-      expect(store.get('ab'.repeat(32))).toBeNull()
-    }
-    const reopen = (): void => {
-      store.close()
-      store = openStore({ path: file })
-    }
-    // Less than a batch; a batch and its merging; in the middle of merging; several batches in one transaction.
-    await add(60_000)
-    check()
-    await add(6000)
-    await add(1000)
-    check()
-    reopen()
-    check()
-    await add(40_000)
-    check()
-    await add(150_000)
-    check()
-    reopen()
-    check()
-    await add(3)
-    check()
-    for (let i = 0; i < 5; i++) await add(1)
-    check()
-    const db = new Sqlite(file, { readonly: true })
-    expect(db.prepare('SELECT count(*) FROM ids').pluck().get()).toBeGreaterThanOrEqual(2 * ID_INDEX_BATCH)
-    db.close()
-  })
+  it(
+    'keeps ids apart through every stage of their index: gathering, merging, merged',
+    { timeout: 60_000 },
+    async () => {
+      const file = tempFile()
+      let store = openStore({ path: file, durability: 'process' })
+      const ids: string[] = []
+      const add = async (n: number): Promise<void> => {
+        for (const { id } of await store.append(Array.from({ length: n }, () => item('t', 0)))) ids.push(id)
+      }
+      const check = (): void => {
+        const step = Math.max(1, Math.floor(ids.length / 60))
+        const places = [
+          0,
+          1,
+          ID_INDEX_BATCH - 1,
+          ID_INDEX_BATCH,
+          2 * ID_INDEX_BATCH - 1,
+          2 * ID_INDEX_BATCH,
+          ids.length - 1,
+        ]
+        for (let i = 0; i < ids.length; i += step) places.push(i)
+        for (const i of places) if (i < ids.length) expect(store.get(ids[i] as string)?.position).toBe(i + 1)
+        expect(store.get('ab'.repeat(32))).toBeNull()
+      }
+      const reopen = (): void => {
+        store.close()
+        store = openStore({ path: file })
+      }
+      // Less than a batch; a batch and its merging; in the middle of merging; several batches in one transaction.
+      await add(60_000)
+      check()
+      await add(6000)
+      await add(1000)
+      check()
+      reopen()
+      check()
+      await add(40_000)
+      check()
+      await add(150_000)
+      check()
+      reopen()
+      check()
+      await add(3)
+      check()
+      for (let i = 0; i < 5; i++) await add(1)
+      check()
+      const db = new Sqlite(file, { readonly: true })
+      expect(db.prepare('SELECT count(*) FROM ids').pluck().get()).toBeGreaterThanOrEqual(2 * ID_INDEX_BATCH)
+      db.close()
+    },
+  )
 })
 
 describe('a disk that is full', () => {
@@ -362,7 +409,11 @@ describe('a disk that is full', () => {
     const command = `trap '' XFSZ; ulimit -f 1200; exec "${process.execPath}" --import "${register}" "${script}" "${file}"`
     const run = spawnSync('bash', ['-c', command], { encoding: 'utf8', timeout: 30_000 })
     expect(run.stderr).toBe('')
-    const { acknowledged, codes, held } = JSON.parse(run.stdout) as { acknowledged: number; codes: string[]; held: number }
+    const { acknowledged, codes, held } = JSON.parse(run.stdout) as {
+      acknowledged: number
+      codes: string[]
+      held: number
+    }
     expect(codes).toEqual(Array.from({ length: 10 }, () => 'FILE_UNUSABLE'))
     expect(held).toBe(acknowledged)
     expect(acknowledged).toBeGreaterThan(5)

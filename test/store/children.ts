@@ -25,7 +25,9 @@ export interface Child {
 export function startChild(task: string, ...args: string[]): Child {
   const script = path.join(import.meta.dirname, 'fixtures', 'child.ts')
   const register = import.meta.resolve('ts-blank-space/register')
-  const child = spawn(process.execPath, ['--import', register, script, task, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, ['--import', register, script, task, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   running.add(child)
   let output = ''
   let errors = ''

@@ -3,7 +3,20 @@ import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { startChild } from './children.ts'
-import { everything, expectSound, item, openStore, PLENTY, replicaOf, runsOf, sealed, SEED, seed, tempFile, tempFolder } from './stores.ts'
+import {
+  everything,
+  expectSound,
+  item,
+  openStore,
+  PLENTY,
+  replicaOf,
+  runsOf,
+  sealed,
+  SEED,
+  seed,
+  tempFile,
+  tempFolder,
+} from './stores.ts'
 
 /** Mulberry32: the same rounds in every run, unless PEERLOG_SEED says another. */
 function dice(start: number): () => number {
@@ -29,42 +42,45 @@ describe('a process that is killed', () => {
   it.each([
     ['append', 3],
     ['batch', 3],
-  ])('while it appends (%s) has lost nothing that it acknowledged, and goes on without a fork', async (task, rounds) => {
-    const random = dice(SEED)
-    const file = tempFile()
-    const witness = openStore({ keys: sealed })
-    let author: string | null = null
-    let acknowledged = -1
-    for (let round = 0; round < rounds; round++) {
-      const child = startChild(task, file)
-      await child.until((lines) => lines.length > 2)
-      await sleep(random() * 120)
-      await child.kill()
-      expect(child.errors()).toBe('')
-      const seqs = child.lines().slice(2).map(Number)
-      expect(seqs[0]).toBeGreaterThan(acknowledged)
-      acknowledged = seqs.at(-1) as number
+  ])(
+    'while it appends (%s) has lost nothing that it acknowledged, and goes on without a fork',
+    async (task, rounds) => {
+      const random = dice(SEED)
+      const file = tempFile()
+      const witness = openStore({ keys: sealed })
+      let author: string | null = null
+      let acknowledged = -1
+      for (let round = 0; round < rounds; round++) {
+        const child = startChild(task, file)
+        await child.until((lines) => lines.length > 2)
+        await sleep(random() * 120)
+        await child.kill()
+        expect(child.errors()).toBe('')
+        const seqs = child.lines().slice(2).map(Number)
+        expect(seqs[0]).toBeGreaterThan(acknowledged)
+        acknowledged = seqs.at(-1) as number
 
-      const store = openStore({ path: file, keys: sealed })
-      author ??= store.author
-      expect(store.author).toBe(author)
-      expect(store.log(author)?.mmr.length).toBeGreaterThan(acknowledged)
-      const events = everything(store)
-      expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i))
-      // A replica that saw every earlier state sees no contradiction.
-      for (const run of runsOf(store, 50_000, (hex) => witness.log(hex)?.mmr.length ?? 0)) {
-        expect(witness.ingest([run])).toEqual(['stored'])
+        const store = openStore({ path: file, keys: sealed })
+        author ??= store.author
+        expect(store.author).toBe(author)
+        expect(store.log(author)?.mmr.length).toBeGreaterThan(acknowledged)
+        const events = everything(store)
+        expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i))
+        // A replica that saw every earlier state sees no contradiction.
+        for (const run of runsOf(store, 50_000, (hex) => witness.log(hex)?.mmr.length ?? 0)) {
+          expect(witness.ingest([run])).toEqual(['stored'])
+        }
+        const [own] = await store.append([item('after', round)])
+        expect(own?.seq).toBe(events.length)
+        acknowledged = own?.seq as number
+        expect(witness.ingest([store.readRun(author, acknowledged, PLENTY, true) as never])).toEqual(['stored'])
+        expect(witness.frontierRoot()).toEqual(store.frontierRoot())
+        if (round === rounds - 1) expectSound(store)
+        store.close()
+        expect(integrity(file)).toBe('ok')
       }
-      const [own] = await store.append([item('after', round)])
-      expect(own?.seq).toBe(events.length)
-      acknowledged = own?.seq as number
-      expect(witness.ingest([store.readRun(author, acknowledged, PLENTY, true) as never])).toEqual(['stored'])
-      expect(witness.frontierRoot()).toEqual(store.frontierRoot())
-      if (round === rounds - 1) expectSound(store)
-      store.close()
-      expect(integrity(file)).toBe('ok')
-    }
-  })
+    },
+  )
 
   it('while it ingests has kept every run that it took', async () => {
     const random = dice(SEED + 1)
@@ -86,7 +102,9 @@ describe('a process that is killed', () => {
       const store = openStore({ path: file, keys: sealed })
       const held = store.log(author)?.mmr.length ?? 0
       expect(held).toBeGreaterThanOrEqual(length)
-      expect(runsOf(store).flatMap((run) => run.events.map((bytes) => bytes.toString('hex')))).toEqual(events.slice(0, held))
+      expect(runsOf(store).flatMap((run) => run.events.map((bytes) => bytes.toString('hex')))).toEqual(
+        events.slice(0, held),
+      )
       expectSound(store)
       store.close()
       expect(integrity(file)).toBe('ok')

@@ -39,7 +39,11 @@ async function filled(file: string, options: Parameters<typeof openStore>[0] = {
 }
 
 /** Expects that opening is refused with the code, and that nothing in the folder has changed by it. */
-function expectRefused(code: PeerlogError['code'], file: string, options: Parameters<typeof openStore>[0] = {}): PeerlogError {
+function expectRefused(
+  code: PeerlogError['code'],
+  file: string,
+  options: Parameters<typeof openStore>[0] = {},
+): PeerlogError {
   const folder = path.dirname(file)
   const before = fs.existsSync(folder) && fs.statSync(folder).isDirectory() ? fingerprints(folder) : null
   const error = expectError(code, () => openStore({ path: file, ...options }))
@@ -307,23 +311,30 @@ describe('damage', () => {
     const file = await filled(tempFile(), { authorSeed: seed(0) })
     const good = fs.readFileSync(file)
     const truth = look(file)
-    const events = new Set(truth.scan.map((text) => ({ ...JSON.parse(text), position: 0 })).map((event) => JSON.stringify(event)))
+    const events = new Set(
+      truth.scan.map((text) => ({ ...JSON.parse(text), position: 0 })).map((event) => JSON.stringify(event)),
+    )
     let state = 12345
     for (let i = 0; i < 250; i++) {
       state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
       const at = 4096 + (state % (good.length - 4096))
       const bad = Buffer.from(good)
-      bad[at] = (bad[at] as number) ^ (1 << (state >>> 13) % 8)
+      bad[at] = (bad[at] as number) ^ (1 << ((state >>> 13) % 8))
       fs.writeFileSync(file, bad)
       let store: EventStore | null = null
       try {
         store = openStore({ path: file, authorSeed: seed(0) })
-        for (const event of [...everything(store), ...[...store.scanByClock(null)].flat(), ...everything(store, 's/2')]) {
+        for (const event of [
+          ...everything(store),
+          ...[...store.scanByClock(null)].flat(),
+          ...everything(store, 's/2'),
+        ]) {
           expect(events.has(JSON.stringify({ ...event, position: 0 }))).toBe(true)
         }
         for (const [id, text] of truth.byId.slice(0, 20)) {
           const event = store.get(id)
-          if (event !== null) expect(JSON.stringify({ ...event, position: 0 })).toBe(JSON.stringify({ ...JSON.parse(text), position: 0 }))
+          if (event !== null)
+            expect(JSON.stringify({ ...event, position: 0 })).toBe(JSON.stringify({ ...JSON.parse(text), position: 0 }))
         }
       } catch (error) {
         if (!(error instanceof PeerlogError)) throw new Error(`byte ${at}`, { cause: error })
@@ -336,7 +347,8 @@ describe('damage', () => {
 })
 
 describe('the author key', () => {
-  const seedIn = (key: string): Buffer => Buffer.from((JSON.parse(fs.readFileSync(key, 'utf8')) as { seed: string }).seed, 'hex')
+  const seedIn = (key: string): Buffer =>
+    Buffer.from((JSON.parse(fs.readFileSync(key, 'utf8')) as { seed: string }).seed, 'hex')
 
   it("is in a file of the user's own, and nowhere in the database", async () => {
     const file = await filled(tempFile(), { keys: sealed })
@@ -348,7 +360,13 @@ describe('the author key', () => {
     for (const name of [file, `${file}-wal`]) {
       if (!fs.existsSync(name)) continue
       const bytes = fs.readFileSync(name)
-      for (const secret of [seedIn(key), secretKey.subarray(0, 32), Buffer.from(seedIn(key).toString('hex')), sealed.seal as Buffer, sealed.admission]) {
+      for (const secret of [
+        seedIn(key),
+        secretKey.subarray(0, 32),
+        Buffer.from(seedIn(key).toString('hex')),
+        sealed.seal as Buffer,
+        sealed.admission,
+      ]) {
         expect(bytes.includes(secret)).toBe(false)
       }
     }
@@ -369,8 +387,14 @@ describe('the author key', () => {
     ['the group can write it', (key: string) => fs.chmodSync(key, 0o620)],
     ['it is empty', (key: string) => fs.writeFileSync(key, '')],
     ['it is garbage', (key: string) => fs.writeFileSync(key, '{"peerlog":"author key"}')],
-    ['it has a short seed', (key: string) => fs.writeFileSync(key, fs.readFileSync(key, 'utf8').replace(/("seed": ")../, '$1'))],
-    ['it is of a later version', (key: string) => fs.writeFileSync(key, fs.readFileSync(key, 'utf8').replace('"version": 1', '"version": 2'))],
+    [
+      'it has a short seed',
+      (key: string) => fs.writeFileSync(key, fs.readFileSync(key, 'utf8').replace(/("seed": ")../, '$1')),
+    ],
+    [
+      'it is of a later version',
+      (key: string) => fs.writeFileSync(key, fs.readFileSync(key, 'utf8').replace('"version": 1', '"version": 2')),
+    ],
     ['it is a folder', (key: string) => (fs.rmSync(key), fs.mkdirSync(key, { mode: 0o700 }))],
   ])('is refused when %s', async (_, spoil) => {
     const file = await filled(tempFile())

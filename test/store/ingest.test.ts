@@ -49,7 +49,9 @@ describe('ingest', () => {
     const runs = [...first, ...second].filter(({ events }) => events.length > 0)
     expect(new Set(store.ingest(runs))).toEqual(new Set(['stored']))
     expect(commits).toHaveLength(1)
-    expect(lengths(store)).toEqual(new Map(authors.toSorted((a, b) => (a.hex < b.hex ? -1 : 1)).map(({ hex, length }) => [hex, length])))
+    expect(lengths(store)).toEqual(
+      new Map(authors.toSorted((a, b) => (a.hex < b.hex ? -1 : 1)).map(({ hex, length }) => [hex, length])),
+    )
     expect(everything(store)).toHaveLength(210)
     expectSound(store)
   })
@@ -76,7 +78,10 @@ describe('ingest', () => {
     const store = openStore()
     expect(store.ingest([one.run(0, 4)])).toEqual(['stored'])
     const root = store.frontierRoot()
-    const swapped = { ...one.run(4, 8), events: [one.events[5], one.events[4], one.events[6], one.events[7]] as Buffer[] }
+    const swapped = {
+      ...one.run(4, 8),
+      events: [one.events[5], one.events[4], one.events[6], one.events[7]] as Buffer[],
+    }
     const truncated = { ...one.run(4, 8), events: one.events.slice(4, 7) }
     const wrongSuite = { ...one.run(4, 8), signature: { suite: 2, bytes: Buffer.alloc(64) } }
     const cases: [Run, string][] = [
@@ -122,7 +127,13 @@ describe('ingest', () => {
     const whole = openStore()
     whole.ingest(logs.map((one) => one.run()))
     const part = fc
-      .record({ log: fc.nat({ max: 2 }), a: fc.nat({ max: 12 }), b: fc.nat({ max: 12 }), peaks: fc.boolean(), bad: fc.nat({ max: 9 }) })
+      .record({
+        log: fc.nat({ max: 2 }),
+        a: fc.nat({ max: 12 }),
+        b: fc.nat({ max: 12 }),
+        peaks: fc.boolean(),
+        bad: fc.nat({ max: 9 }),
+      })
       .map(({ log, a, b, peaks, bad }) => {
         const of = logs[log] as Author
         const from = Math.min(a, b, of.length)
@@ -134,7 +145,9 @@ describe('ingest', () => {
       const model = new Map<string, number>()
       for (const call of calls) {
         const before = store.frontierRoot()
-        const runs = call.map(({ of, from, to, peaks, bad }) => (bad ? damaged(of.run(from, to, peaks)) : of.run(from, to, peaks)))
+        const runs = call.map(({ of, from, to, peaks, bad }) =>
+          bad ? damaged(of.run(from, to, peaks)) : of.run(from, to, peaks),
+        )
         const statuses = store.ingest(runs)
         let changed = false
         for (const [i, { of, from, to, peaks, bad }] of call.entries()) {
@@ -171,7 +184,9 @@ describe('ingest', () => {
       const to = Math.min(40, (at[which] as number) + 1 + (i % 4))
       if (to > (at[which] as number)) expect(store.ingest([one.run(at[which], to)])).toEqual(['stored'])
       at[which] = to
-      if (i % 3 === 2) for (const j of [0, 1, 2]) if (j !== which && i % 7 === 0) at[j] = store.log((logs[j] as Author).hex)?.mmr.length ?? 0
+      if (i % 3 === 2)
+        for (const j of [0, 1, 2])
+          if (j !== which && i % 7 === 0) at[j] = store.log((logs[j] as Author).hex)?.mmr.length ?? 0
       if (i > 500) for (const [j, log] of logs.entries()) at[j] = (store.ingest([log.run()]), 40)
     }
     for (const round of ['written', 'reopened']) {
@@ -230,7 +245,7 @@ describe('ingest', () => {
 
   it('passes logs on from replica to replica, also where segments were merged on the way', async () => {
     const a = openStore({ authorSeed: seed(0) })
-    for (let i = 0; i < 50; i++) await a.append(Array.from({ length: (i * 7) % 5 + 1 }, () => item(`s/${i}`, i)))
+    for (let i = 0; i < 50; i++) await a.append(Array.from({ length: ((i * 7) % 5) + 1 }, () => item(`s/${i}`, i)))
     const b = replicaOf(a, 2000)
     const c = replicaOf(b, 1)
     const d = openStore()
@@ -268,7 +283,11 @@ describe('events that can not be read', () => {
     const clear = new Author(1, { ...sealed, seal: null })
     clear.write().write()
     const mixed = new Author(2, sealed)
-    mixed.write({ subject: 'notes/readable' }).writeGarbage().write({ subject: 'bad\u0007subject' }).write({ json: true, data: Buffer.from('{') })
+    mixed
+      .write({ subject: 'notes/readable' })
+      .writeGarbage()
+      .write({ subject: 'bad\u0007subject' })
+      .write({ json: true, data: Buffer.from('{') })
     mixed.write({ subject: 'notes/readable' })
     const store = openStore({ keys: sealed })
     const authors = [strange, clear, mixed]
@@ -276,7 +295,8 @@ describe('events that can not be read', () => {
     expect(everything(store).map(({ id }) => id)).toEqual([mixed.ids[0], mixed.ids[4]])
     expect([...store.scanByClock(null)].flat()).toHaveLength(2)
     for (const one of authors) {
-      for (const id of one.ids) expect(store.get(id)?.id).toBe(one === mixed && [0, 4].includes(mixed.ids.indexOf(id)) ? id : undefined)
+      for (const id of one.ids)
+        expect(store.get(id)?.id).toBe(one === mixed && [0, 4].includes(mixed.ids.indexOf(id)) ? id : undefined)
       expect(eventBytes(store.readRun(one.hex, 0, PLENTY, false) as Run)).toEqual(eventBytes(one.run()))
     }
     const next = replicaOf(store, 1, { keys: sealed })
@@ -345,7 +365,9 @@ describe('forks', () => {
     expect(c.ingestForkProof(b.log(author)?.fork as Buffer)).toBe(true)
     for (const store of [b, c, d]) expect(store.frontierRoot()).toEqual(a.frontierRoot())
     expect(everything(c).map(({ subject }) => subject)).toEqual(['common', 'common', 'common', 'branch/b', 'branch/b'])
-    expect(eventBytes(c.readRun(author, 0, PLENTY, false) as Run)).toEqual(eventBytes(b.readRun(author, 0, PLENTY, false) as Run))
+    expect(eventBytes(c.readRun(author, 0, PLENTY, false) as Run)).toEqual(
+      eventBytes(b.readRun(author, 0, PLENTY, false) as Run),
+    )
     expect(d.ingest([b.readRun(author, 0, PLENTY, false) as Run])).toEqual(['frozen'])
     // Their own logs go on.
     expect((await c.append([item('mine')]))[0]?.seq).toBe(0)
@@ -455,8 +477,15 @@ describe('clocks', () => {
   it('that do not advance, or not beyond what is linked, have no place in the order', () => {
     const link = { author: Buffer.alloc(32, 9), seq: 3, time: 500, tick: 5 }
     const one = new Author(0)
-    one.write({ time: 100, tick: 2 }).write({ time: 100, tick: 2 }).write({ time: 100, tick: 1 }).write({ time: 100, tick: 3 })
-    one.write({ time: 500, tick: 5, links: [link] }).write({ time: 499, links: [link] }).write({ time: 500, tick: 6, links: [link] })
+    one
+      .write({ time: 100, tick: 2 })
+      .write({ time: 100, tick: 2 })
+      .write({ time: 100, tick: 1 })
+      .write({ time: 100, tick: 3 })
+    one
+      .write({ time: 500, tick: 5, links: [link] })
+      .write({ time: 499, links: [link] })
+      .write({ time: 500, tick: 6, links: [link] })
     one.write({ time: 400 }).write({ time: 501 })
     const ordered = [0, 3, 6, 8].map((seq) => one.ids[seq])
     for (const step of [1, 2, 4, 9]) {

@@ -129,11 +129,15 @@ describe('scanByClock', () => {
 
   it('keeps hundreds of events of one clock together', () => {
     const store = openStore()
-    const authors = Array.from({ length: 250 }, (_, n) => new Author(n).write({ time: 5 }).write({ time: 7 }).write({ time: 7, tick: 1 }))
+    const authors = Array.from({ length: 250 }, (_, n) =>
+      new Author(n).write({ time: 5 }).write({ time: 7 }).write({ time: 7, tick: 1 }),
+    )
     for (const one of authors) store.ingest([one.run()])
     const sorted = authors.map(({ hex }) => hex).toSorted()
     const events = [...store.scanByClock(null)].flat()
-    expect(events.map(({ author, seq }) => [author, seq])).toEqual([0, 1, 2].flatMap((seq) => sorted.map((hex) => [hex, seq])))
+    expect(events.map(({ author, seq }) => [author, seq])).toEqual(
+      [0, 1, 2].flatMap((seq) => sorted.map((hex) => [hex, seq])),
+    )
   })
 
   it('is the same on every replica', async () => {

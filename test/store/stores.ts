@@ -70,10 +70,14 @@ export function item(subject: string, data: unknown = null, type = ''): NewEvent
 }
 
 /** Runs that bring a replica with `lengths` up to what the store holds. */
-export function runsOf(store: EventStore, maxBytes: number = PLENTY, from: (author: string) => number = () => 0): Run[] {
+export function runsOf(
+  store: EventStore,
+  maxBytes: number = PLENTY,
+  from: (author: string) => number = () => 0,
+): Run[] {
   const runs: Run[] = []
   for (const { hex, mmr } of store.logs()) {
-    for (let seq = from(hex); seq < mmr.length; ) {
+    for (let seq = from(hex); seq < mmr.length;) {
       const run = store.readRun(hex, seq, maxBytes, false)
       if (run === null) throw new Error('a run is missing')
       runs.push(run)
@@ -107,7 +111,7 @@ export function expectSound(store: EventStore): void {
   for (const log of store.logs()) {
     const mmr = new Mmr()
     const runs: Run[] = []
-    for (let seq = 0; seq < log.mmr.length; ) {
+    for (let seq = 0; seq < log.mmr.length;) {
       const run = store.readRun(log.hex, seq, 1, false) as Run
       runs.push(run)
       seq += run.events.length
@@ -131,7 +135,11 @@ export function expectSound(store: EventStore): void {
 }
 
 /** Another replica's answer: a fresh store that has been given everything in frames of that size. */
-export function replicaOf(store: EventStore, maxBytes: number = PLENTY, options: Partial<EventStoreOptions> = {}): EventStore {
+export function replicaOf(
+  store: EventStore,
+  maxBytes: number = PLENTY,
+  options: Partial<EventStoreOptions> = {},
+): EventStore {
   const replica = openStore(options)
   for (const run of runsOf(store, maxBytes)) expect(replica.ingest([run])).toEqual(['stored'])
   return replica
@@ -191,7 +199,9 @@ export class Author {
       ...values,
     }
     return this.writeBytes(
-      encodeEvent(this.keyPair.publicKey, this.length, body, this.#keys.seal, (into) => into.fill(this.#nonces++ % 256)),
+      encodeEvent(this.keyPair.publicKey, this.length, body, this.#keys.seal, (into) =>
+        into.fill(this.#nonces++ % 256),
+      ),
     )
   }
 

@@ -1,0 +1,160 @@
+import { toHex } from '../base/bytes.ts'
+import { assert } from '../base/errors.ts'
+import { MAX_USELESS_BYTES, PROGRESS_INTERVAL_MS, SILENCE_TIMEOUT_MS } from '../base/limits.ts'
+import type { Run } from '../event/run.ts'
+import { encodedRunBytes } from '../event/run.ts'
+import type { Violation } from './end-reason.ts'
+import { EAGER_MESSAGE, encodeAck, encodeRequest, LAZY_MESSAGE } from './messages.ts'
+import { Puller } from './puller.ts'
+import type { RemoteFrontier } from './remote-frontier.ts'
+import type { Claims, Replica } from './replica.ts'
+
+/** What became of a received run; see the store's ingest. */
+export type RunStatus = 'stored' | 'duplicate' | 'gap' | 'held' | 'unverified' | 'invalid' | 'forked' | 'frozen'
+
+interface Received {
+  run: Run
+  hex: string
+  /** It is part of what the peer was asked for. */
+  asked: boolean
+}
+
+const TOO_MANY_LOGS: Violation = { reason: 'flood', detail: 'announced more logs than anyone has' }
+const USELESS: Violation = { reason: 'flood', detail: 'kept sending events that are here already' }
+
+/** What one peer sends us: its frames until they are stored, what is still to be asked for, and how much of it is useless. */
+export class Receiver {
+  readonly puller: Puller
+  readonly #replica: Replica
+  readonly #remote: RemoteFrontier
+  readonly #ingests: Received[][] = []
+  #acks = 0
+  /** We have more than one source: this peer shall only announce what it forwards. */
+  #lazy = false
+  #saidLazy = false
+  #uselessBytes = 0
+  #received = 0
+  #pulling = false
+  #progressAt = 0
+
+  constructor(replica: Replica, remote: RemoteFrontier, claims: Claims) {
+    this.#replica = replica
+    this.#remote = remote
+    this.puller = new Puller(replica, claims)
+  }
+
+  get isLazy(): boolean {
+    return this.#lazy
+  }
+
+  /** The runs of a frame that are to be verified and stored; none if all of them wait for an answer of the peer. */
+  frame(runs: readonly Run[], now: number): Run[] | Violation {
+    const received: Received[] = []
+    for (const run of runs) {
+      const hex = toHex(run.author)
+      if (run.peaks !== null && !this.puller.takePeaks(hex)) {
+        return { reason: 'protocol-violation', detail: 'sent peaks that nobody asked for' }
+      }
+      const asked = this.puller.arrived(hex, run, now)
+      // One look at a log that does not continue ours is enough: the peaks, which are on their way, tell who is wrong.
+      if (run.peaks === null && this.puller.isSuspect(hex)) continue
+      received.push({ run, hex, asked })
+    }
+    if (received.length === 0) this.#acks++
+    else this.#ingests.push(received)
+    return received.map(({ run }) => run)
+  }
+
+  /** What became of the oldest frame's runs. */
+  ingested(statuses: readonly RunStatus[], now: number): Violation | null {
+    const received = this.#ingests.shift()
+    assert(received?.length === statuses.length, 'one status for every run')
+    this.#acks++
+    for (const [i, one] of received.entries()) {
+      const violation = this.#onStatus(statuses[i] as RunStatus, one, now)
+      if (violation !== null) return violation
+    }
+    return this.#uselessBytes > MAX_USELESS_BYTES ? USELESS : null
+  }
+
+  #onStatus(status: RunStatus, { run, hex, asked }: Received, now: number): Violation | null {
+    const { puller } = this
+    const end = run.from + run.events.length
+    switch (status) {
+      case 'stored':
+        this.#received += run.events.length
+        this.#uselessBytes = Math.max(0, this.#uselessBytes - encodedRunBytes(run))
+        return null
+      case 'duplicate':
+        this.#remote.atLeast(hex, end)
+        puller.settle(hex)
+        if (asked) return null
+        this.#lazy = true
+        this.wasted(encodedRunBytes(run))
+        return null
+      case 'gap':
+        return puller.want(run.author, hex, end, 'events') ? null : TOO_MANY_LOGS
+      case 'held': {
+        const ok = puller.want(run.author, hex, end, 'events')
+        puller.delay(hex, this.#replica.heldUntil(hex) ?? now + SILENCE_TIMEOUT_MS)
+        return ok ? null : TOO_MANY_LOGS
+      }
+      case 'unverified':
+        return puller.suspect(run.author, hex, end) ? null : TOO_MANY_LOGS
+      case 'frozen':
+        this.wasted(encodedRunBytes(run))
+        puller.drop(hex)
+        return null
+      case 'forked':
+        puller.drop(hex)
+        return null
+      case 'invalid':
+        return { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
+    }
+  }
+
+  /** Takes note of bytes that were here already; see `isFlood`. */
+  wasted(bytes: number): void {
+    this.#uselessBytes += bytes
+  }
+
+  get isFlood(): boolean {
+    return this.#uselessBytes > MAX_USELESS_BYTES
+  }
+
+  /** Notes that the peer has a log that we lack, wholly or in part. */
+  want(...what: Parameters<Puller['want']>): Violation | null {
+    return this.puller.want(...what) ? null : TOO_MANY_LOGS
+  }
+
+  wake(now: number): void {
+    // What was to come by another peer has not: this one shall push again.
+    if (this.puller.wake(now)) this.#lazy = false
+  }
+
+  /** The next message about what we receive, or null. */
+  next(now: number): Buffer | null {
+    if (this.#acks > 0) {
+      const ack = encodeAck(this.#acks)
+      this.#acks = 0
+      return ack
+    }
+    if (this.#lazy !== this.#saidLazy) {
+      this.#saidLazy = this.#lazy
+      return this.#lazy ? LAZY_MESSAGE : EAGER_MESSAGE
+    }
+    const ranges = this.puller.requests(now)
+    if (ranges.length === 0) return null
+    this.#pulling = true
+    return encodeRequest(ranges)
+  }
+
+  /** How far the pulling is, now and then while there is any. */
+  progress(now: number): { received: number; remaining: number } | null {
+    const { idle } = this.puller
+    if (!this.#pulling || (!idle && now - this.#progressAt < PROGRESS_INTERVAL_MS)) return null
+    this.#progressAt = now
+    this.#pulling = !idle
+    return { received: this.#received, remaining: this.puller.remaining }
+  }
+}
