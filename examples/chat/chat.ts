@@ -16,8 +16,8 @@ interface Said {
 
 const USAGE = `Usage: chat.ts [--room lobby] [--name ada] [--db chat-ada.db] [--relay ws://…] [--secret …]
 Without --relay, peers find each other through the public DHT of Hyperswarm. Without --secret, anyone may join.`
-const HELP =
-  "/who: who is connected   /help: this   /quit: leave   Everything else is said to the room; '//' says a slash."
+const HELP = `* /who: who is connected   /help: this   /quit: leave
+  Everything else is said to the room; '//' says a slash.`
 
 function options() {
   const { values } = parseArgs({
@@ -47,6 +47,7 @@ async function chat({ room, name, db: path, relay, secret }: ReturnType<typeof o
 
   // What arrives is written above the line that is being typed.
   const show = (line: string): void => {
+    if (leaving.signal.aborted) return
     if (process.stdout.isTTY) process.stdout.write('\r\u001b[J')
     console.log(line)
     if (process.stdout.isTTY) input.prompt(true)
@@ -87,7 +88,7 @@ async function chat({ room, name, db: path, relay, secret }: ReturnType<typeof o
   for await (const line of input) {
     const command = commands[line.trim()]
     if (command !== undefined) command()
-    else if (/^\/\w/.test(line)) show(`* no such command: ${line}. ${HELP}`)
+    else if (/^\/\w/.test(line)) show(`* no such command: ${line}\n${HELP}`)
     else if (line.trim() !== '') await db.append<Said>(subject, { name, text: line.replace(/^\/\//, '/') })
     if (process.stdout.isTTY) input.prompt()
   }

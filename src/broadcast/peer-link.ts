@@ -2,7 +2,8 @@ import { asBuffer } from '../base/bytes.ts'
 import { WORK_SLICE_MS } from '../base/limits.ts'
 import type { Connection } from '../transport/transport.ts'
 import type { EndReason } from './end-reason.ts'
-import type { Output, Session } from './session.ts'
+import type { Output } from './output.ts'
+import type { Session } from './session.ts'
 
 export interface SessionEnd {
   reason: EndReason | 'connection-lost'
@@ -40,25 +41,29 @@ export class PeerLink {
     return this.connection.peerId
   }
 
-  /** Runs until the session or the connection ends, and says why it did. Never throws. */
+  /** Runs until the session or the connection ends, and says why it did. It throws only for a bug of ours. */
   async run(): Promise<SessionEnd> {
     this.session.start(this.#handlers.now())
     this.pump()
     let sliceEnd = this.#handlers.now() + WORK_SLICE_MS
-    for (;;) {
-      const message = await this.connection.receive()
-      if (message === null || this.#end !== null) break
-      const now = this.#handlers.now()
-      this.session.receive(asBuffer(message), now)
-      this.pump()
-      if (now > sliceEnd) {
-        await new Promise(setImmediate)
-        sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+    try {
+      for (;;) {
+        const message = await this.connection.receive()
+        if (message === null || this.#end !== null) break
+        // Read and handled even while nothing can be sent: or two peers could wait for each other for ever.
+        this.session.receive(asBuffer(message), this.#handlers.now())
+        this.pump()
+        const now = this.#handlers.now()
+        if (now > sliceEnd || now < sliceEnd - WORK_SLICE_MS) {
+          await new Promise(setImmediate)
+          sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+        }
       }
+    } finally {
+      clearTimeout(this.#timer)
+      this.session.lost()
+      await this.connection.close(this.#end?.reason)
     }
-    clearTimeout(this.#timer)
-    this.session.lost()
-    await this.connection.close(this.#end?.reason)
     return this.#end ?? { reason: 'connection-lost', detail: '', byPeer: true }
   }
 
@@ -66,12 +71,15 @@ export class PeerLink {
   pump(): void {
     if (this.#pumping) return
     this.#pumping = true
-    while (!this.#sending && this.#end === null) {
-      const output = this.session.poll(this.#handlers.now())
-      if (output === null) break
-      this.#perform(output)
+    try {
+      while (this.#end === null) {
+        const output = this.session.poll(this.#handlers.now(), !this.#sending)
+        if (output === null) break
+        this.#perform(output)
+      }
+    } finally {
+      this.#pumping = false
     }
-    this.#pumping = false
     this.#arm()
   }
 
@@ -86,6 +94,7 @@ export class PeerLink {
         return this.#handlers.ingest(this, output)
       case 'end':
         this.#end = output
+        if (output.farewell !== null) this.connection.send(output.farewell).catch(() => {})
         void this.connection.close(output.reason)
         return
       default:
@@ -97,7 +106,8 @@ export class PeerLink {
     try {
       await this.connection.send(bytes)
     } catch {
-      // The connection is closing: the reading side learns it as well, and ends the link.
+      // If the connection is not closing anyway, it is of no more use; the reading side learns it and ends the link.
+      void this.connection.close('cannot send')
       return
     }
     this.#sending = false

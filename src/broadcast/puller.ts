@@ -1,4 +1,10 @@
-import { CLAIM_TIMEOUT_MS, MAX_PULLS, MAX_RANGES_PER_REQUEST, MAX_WANTED_LOGS, STALL_TIMEOUT_MS } from '../base/limits.ts'
+import {
+  CLAIM_TIMEOUT_MS,
+  MAX_PULLS,
+  MAX_RANGES_PER_REQUEST,
+  MAX_WANTED_LOGS,
+  STALL_TIMEOUT_MS,
+} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { RangeRequest, Want } from './messages.ts'
 import type { Claims, Replica } from './replica.ts'

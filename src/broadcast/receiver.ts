@@ -20,6 +20,7 @@ interface Received {
 }
 
 const TOO_MANY_LOGS: Violation = { reason: 'flood', detail: 'announced more logs than anyone has' }
+const UNSIGNED: Violation = { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
 const USELESS: Violation = { reason: 'flood', detail: 'kept sending events that are here already' }
 
 /** What one peer sends us: its frames until they are stored, what is still to be asked for, and how much of it is useless. */
@@ -29,7 +30,6 @@ export class Receiver {
   readonly #remote: RemoteFrontier
   readonly #ingests: Received[][] = []
   #acks = 0
-  /** We have more than one source: this peer shall only announce what it forwards. */
   #lazy = false
   #saidLazy = false
   #uselessBytes = 0
@@ -43,6 +43,7 @@ export class Receiver {
     this.puller = new Puller(replica, claims)
   }
 
+  /** True once the peer was told to announce only, because what it forwards comes by others too. */
   get isLazy(): boolean {
     return this.#lazy
   }
@@ -74,7 +75,7 @@ export class Receiver {
       const violation = this.#onStatus(statuses[i] as RunStatus, one, now)
       if (violation !== null) return violation
     }
-    return this.#uselessBytes > MAX_USELESS_BYTES ? USELESS : null
+    return this.flood
   }
 
   #onStatus(status: RunStatus, { run, hex, asked }: Received, now: number): Violation | null {
@@ -100,6 +101,8 @@ export class Receiver {
         return ok ? null : TOO_MANY_LOGS
       }
       case 'unverified':
+        // Before its first event there is nothing that a log could contradict.
+        if (run.from === 0 && this.#replica.log(hex) === undefined) return UNSIGNED
         return puller.suspect(run.author, hex, end) ? null : TOO_MANY_LOGS
       case 'frozen':
         this.wasted(encodedRunBytes(run))
@@ -109,17 +112,17 @@ export class Receiver {
         puller.drop(hex)
         return null
       case 'invalid':
-        return { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
+        return UNSIGNED
     }
   }
 
-  /** Takes note of bytes that were here already; see `isFlood`. */
+  /** Takes note of bytes that were here already. */
   wasted(bytes: number): void {
     this.#uselessBytes += bytes
   }
 
-  get isFlood(): boolean {
-    return this.#uselessBytes > MAX_USELESS_BYTES
+  get flood(): Violation | null {
+    return this.#uselessBytes > MAX_USELESS_BYTES ? USELESS : null
   }
 
   /** Notes that the peer has a log that we lack, wholly or in part. */

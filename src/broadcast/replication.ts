@@ -4,11 +4,13 @@ import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
+import { ClaimTable } from './claims.ts'
 import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
-import type { Claims, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
-import type { Output, RunStatus } from './session.ts'
+import type { Output } from './output.ts'
+import type { RunStatus } from './receiver.ts'
+import type { Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Session } from './session.ts'
 import type { SyncEvent, SyncEventType } from './sync-event.ts'
 
@@ -52,23 +54,26 @@ export interface Publisher {
 
 /** Milliseconds between two looks at what is held back, at least; and the longest a Node timer can wait. */
 const HELD_CHECK_MS = 1000
+/** Milliseconds before the store is tried again after it could not be written. */
+const STORE_RETRY_MS = 10_000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** The sessions of one database over all its transports: starts them, feeds them the store's changes, bans offenders. */
-export class Replication implements LinkHandlers, Claims {
+export class Replication implements LinkHandlers {
   readonly #options: ReplicationOptions
   readonly #publisher: Publisher
   readonly #links = new Set<PeerLink>()
   readonly #admitted = new Set<PeerLink>()
   readonly #bans = new BanList()
+  readonly #claims = new ClaimTable((author) => this.#onRelease(author))
+  /** Logs that a session has let go of, and that others may be waiting for. */
+  #released: string[] = []
   readonly #abort = new AbortController()
   readonly #tasks: Promise<void>[] = []
-  /** Logs that a session is pulling. */
-  readonly #claimed = new Set<string>()
-  #unblocking = false
   #ingesting: PeerLink | null = null
   #stopListening: (() => void) | null = null
   #heldTimer: NodeJS.Timeout | undefined
+  #closing: Promise<void> | null = null
   readonly now: () => number
 
   constructor(options: ReplicationOptions, publisher: Publisher) {
@@ -80,9 +85,11 @@ export class Replication implements LinkHandlers, Claims {
   start(): void {
     this.#stopListening = this.#options.store.onCommit((commit) => this.#onCommit(commit))
     for (const transport of this.#options.transports) {
-      this.#tasks.push(this.#accept(transport), this.#announce(transport))
+      this.#tasks.push(this.#accept(transport))
+      // Not among the tasks: it can take until its timeout, and closing does not wait for that.
+      void this.#announce(transport)
     }
-    this.#releaseHeld()
+    this.#checkHeld()
   }
 
   peers(): PeerStatus[] {
@@ -91,14 +98,20 @@ export class Replication implements LinkHandlers, Claims {
       .map(({ peerId, transport, session }) => ({ peerId, transport, inSync: session.inSync }))
   }
 
-  async close(): Promise<void> {
+  /** Says goodbye to every peer. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#stopListening?.()
+    this.#abort.abort()
     clearTimeout(this.#heldTimer)
     for (const link of this.#links) {
       link.session.close()
       link.pump()
     }
-    this.#abort.abort()
     await Promise.all(this.#tasks)
   }
 
@@ -106,14 +119,16 @@ export class Replication implements LinkHandlers, Claims {
 
   async #announce(transport: Transport): Promise<void> {
     const { signal } = this.#abort
+    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
     const backoff = new Backoff()
     while (!signal.aborted) {
       try {
-        await transport.announce(this.#options.topic)
+        // What an announcement that is still under way does after the end is the transport's affair.
+        await Promise.race([transport.announce(this.#options.topic), aborted])
         return
       } catch (error) {
         if (signal.aborted) return
-        this.#publisher.publish({ type: 'Problem', source: transport.name, message: messageOf(error) })
+        this.#problem(transport.name, error)
         await sleep(backoff.next(), undefined, { signal }).catch(() => {})
       }
     }
@@ -122,26 +137,38 @@ export class Replication implements LinkHandlers, Claims {
   async #accept(transport: Transport): Promise<void> {
     const running = new Set<Promise<void>>()
     const { signal } = this.#abort
-    for await (const connection of transport.connect(this.#options.topic, { signal })) {
-      const task: Promise<void> = this.#serve(connection, transport.name).finally(() => running.delete(task))
-      running.add(task)
+    try {
+      for await (const connection of transport.connect(this.#options.topic, { signal })) {
+        const task: Promise<void> = this.#serve(connection, transport.name).finally(() => running.delete(task))
+        running.add(task)
+      }
+    } catch (error) {
+      this.#problem(transport.name, error)
     }
     await Promise.all(running)
   }
 
   async #serve(connection: Connection, transport: string): Promise<void> {
-    if (this.#abort.signal.aborted || this.#bans.isBanned(connection.peerId, this.now())) {
-      await connection.close('banned')
+    const isClosing = this.#abort.signal.aborted
+    if (isClosing || this.#bans.isBanned(connection.peerId, this.now())) {
+      await connection.close(isClosing ? 'closing' : 'banned')
       return
     }
-    const { store, admissionKey } = this.#options
+    const { store: replica, admissionKey } = this.#options
     const { initiator, handshakeHash } = connection
-    const session = new Session({ initiator, handshakeHash, admissionKey, replica: store, claims: this })
+    const session = new Session({ initiator, handshakeHash, admissionKey, replica, claims: this.#claims })
     const link = new PeerLink(connection, session, transport, this)
     this.#links.add(link)
-    const end = await link.run()
-    this.#links.delete(link)
-    this.#onEnd(link, end)
+    let end: SessionEnd = { reason: 'closing', detail: 'something went wrong here', byPeer: false }
+    try {
+      end = await link.run()
+    } catch (error) {
+      // A bug in one session is no reason to end the others.
+      this.#problem(transport, error)
+    } finally {
+      this.#links.delete(link)
+      this.#onEnd(link, end)
+    }
   }
 
   #onEnd(link: PeerLink, { reason, detail, byPeer }: SessionEnd): void {
@@ -165,18 +192,24 @@ export class Replication implements LinkHandlers, Claims {
 
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void {
     const { store } = this.#options
+    let held = false
     this.#ingesting = link
     try {
-      if (output.type === 'ingest') link.session.ingested(store.ingest(output.runs), this.now())
-      else link.session.proofIngested(store.ingestForkProof(output.proof))
+      if (output.type === 'ingest') {
+        const statuses = store.ingest(output.runs)
+        link.session.ingested(statuses, this.now())
+        held = statuses.includes('held')
+      } else {
+        link.session.proofIngested(store.ingestForkProof(output.proof))
+      }
     } catch (error) {
       // The file can't be written (a full disk, say). Nothing was acknowledged, so the peer still has it all.
-      this.#publisher.publish({ type: 'Problem', source: 'store', message: messageOf(error) })
+      this.#problem('store', error)
       link.session.close()
     } finally {
       this.#ingesting = null
     }
-    this.#releaseHeld()
+    if (held) this.#checkHeld()
   }
 
   notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void {
@@ -193,20 +226,13 @@ export class Replication implements LinkHandlers, Claims {
     }
   }
 
-  claim(author: string): boolean {
-    if (this.#claimed.has(author)) return false
-    this.#claimed.add(author)
-    return true
-  }
-
-  release(author: string): void {
-    this.#claimed.delete(author)
-    if (this.#unblocking || this.#links.size < 2) return
-    this.#unblocking = true
+  #onRelease(author: string): void {
+    if (this.#links.size < 2 || this.#released.push(author) > 1) return
     setImmediate(() => {
-      this.#unblocking = false
+      const released = this.#released
+      this.#released = []
       for (const link of this.#links) {
-        link.session.unblock()
+        link.session.unblock(released)
         link.pump()
       }
     })
@@ -221,26 +247,34 @@ export class Replication implements LinkHandlers, Claims {
       }
     }
     for (const { hex } of forks) this.#publisher.publish({ type: 'Fork', author: hex })
-    const now = this.now()
     for (const link of this.#links) {
-      link.session.changed(runs, link === this.#ingesting, now)
+      link.session.changed(runs, link === this.#ingesting)
       if (forks.length > 0) link.session.forked(forks)
       link.pump()
     }
   }
 
-  #releaseHeld(): void {
-    if (this.#heldTimer !== undefined) return
-    const next = this.#options.store.releaseHeld()
-    if (next === null || this.#abort.signal.aborted) return
+  /** Stores what was held back and is due, and comes back when more of it is. */
+  #checkHeld(): void {
+    clearTimeout(this.#heldTimer)
+    if (this.#abort.signal.aborted) return
+    let next: number | null
+    try {
+      next = this.#options.store.releaseHeld()
+    } catch (error) {
+      this.#problem('store', error)
+      next = this.now() + STORE_RETRY_MS
+    }
+    if (next === null) return
     const wait = Math.max(HELD_CHECK_MS, Math.min(next - this.now(), MAX_TIMER_MS))
-    this.#heldTimer = setTimeout(() => {
-      this.#heldTimer = undefined
-      this.#releaseHeld()
-    }, wait)
+    this.#heldTimer = setTimeout(() => this.#checkHeld(), wait)
   }
-}
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  #problem(source: string, error: unknown): void {
+    this.#publisher.publish({
+      type: 'Problem',
+      source,
+      message: error instanceof Error ? error.message : String(error),
+    })
+  }
 }

@@ -103,16 +103,17 @@ export class Sender {
   #takeServed(runs: Run[], already: number): void {
     let bytes = already
     for (const [hex, serve] of this.#serves) {
-      while (bytes < FRAME_TARGET_BYTES && runs.length < MAX_RUNS_PER_FRAME) {
+      for (;;) {
+        if (bytes >= FRAME_TARGET_BYTES || runs.length >= MAX_RUNS_PER_FRAME) return
         const run = this.#replica.readRun(hex, serve.next, FRAME_TARGET_BYTES - bytes, serve.withPeaks)
         if (run === null) break
         serve.next += run.events.length
-        serve.withPeaks = false
         bytes += encodedRunBytes(run)
         runs.push(run)
         this.#remote.atLeast(hex, serve.next)
+        if (serve.next >= (this.#replica.log(hex)?.mmr.length ?? 0)) break
+        serve.withPeaks = false
       }
-      if (serve.withPeaks || serve.next < (this.#replica.log(hex)?.mmr.length ?? 0)) return
       this.#serves.delete(hex)
     }
   }

@@ -56,9 +56,18 @@ export class SyncBroadcaster implements AsyncDisposable {
     return subscription
   }
 
-  /** Tells an event to every listener and subscriber; with none it does nothing. */
+  /**
+   * Tells an event to every listener and subscriber; with none it does nothing. What a listener throws is thrown again
+   * on a stack of its own, as an uncaught exception: it is no error of replication.
+   */
   publish(event: SyncEvent): void {
-    this.#emitter.emit(event.type, event)
+    try {
+      this.#emitter.emit(event.type, event)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
+    }
     for (const subscription of this.#subscriptions) subscription.push(event)
   }
 

@@ -5,6 +5,9 @@ import { UsageError } from './failure.ts'
 
 const TRANSPORTS = ['hyperswarm', 'relay', 'disabled'] as const
 type TransportName = (typeof TRANSPORTS)[number]
+/** Milliseconds until a relay or DHT that can't be reached is reported; it is still tried after that. */
+const TIMEOUT_MS = 8000
+
 type Address = { host: string; port: number }
 type TransportFlag = Partial<TransportConfig> & Pick<TransportConfig, 'mode'>
 
@@ -143,6 +146,7 @@ function transportsOf({ transport, relay, bootstrap }: CommonFlags): TransportFl
   }
   return [...names].map((mode) => ({
     mode,
+    timeoutMs: TIMEOUT_MS,
     ...(mode === 'relay' && relay !== undefined ? { relayUrl: relay } : {}),
     ...(mode === 'hyperswarm' && bootstrap !== undefined ? { bootstrap } : {}),
   }))

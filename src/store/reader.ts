@@ -15,6 +15,7 @@ const SCAN_ROWS = 2048
 const AFTER_SUBJECTS = '\u{10ffff}'.repeat(MAX_SUBJECT_BYTES / 4 + 1)
 
 type Row = [position: number, bytes: Buffer, idStart: number]
+type TimeRow = [time: number, tick: number, position: number, subject: number]
 
 /** Reads a database's events in the order of arrival or of their clocks, decoded. */
 export class EventReader {
@@ -26,7 +27,7 @@ export class EventReader {
   readonly #ofSubjectReverse: Statement<[number, number, number], Row>
   readonly #subjectsAt: Statement<[number, number], [number, number]>
   readonly #subjectsAtReverse: Statement<[number, number], [number, number]>
-  readonly #byTime: Statement<[number, number, number, number], [number, number, number, number]>
+  readonly #byTime: Statement<[number, number, number, number], TimeRow>
   readonly #at: Statement<[number], Row>
   readonly #subjectNo: Statement<[string], number>
   readonly #subjectName: Statement<[number], string>
@@ -102,6 +103,7 @@ export class EventReader {
       // What was the end before the batch was handed out need not be it any more.
       else if (step.end) return
       if (step.end && reverse) return
+      if (reverse ? step.last >= position : step.last <= position) throw corruptFile('positions are out of order')
       position = step.last
     }
   }
@@ -130,7 +132,7 @@ export class EventReader {
     const known = new Map<number, boolean>()
     for (const [at, subject] of found) {
       if (!this.#isMatch(pattern, subject, known)) continue
-      rows.push(this.#at.get(at) as Row)
+      rows.push(this.#rowAt(at))
       if (rows.length === limit) return { rows, last: at, end: false }
     }
     return { rows, last: found.at(-1)?.[0] ?? position, end: found.length < SCAN_ROWS }
@@ -160,26 +162,41 @@ export class EventReader {
     return match
   }
 
+  #nextByTime(time: number, tick: number, position: number): TimeRow[] {
+    const found = this.#byTime.all(time, tick, position, READ_BATCH_EVENTS)
+    const last = found.at(-1)
+    if (last !== undefined && (last[0] - time || last[1] - tick || last[2] - position) <= 0) {
+      throw corruptFile('clocks are out of order')
+    }
+    return found
+  }
+
+  #rowAt(position: number): Row {
+    const row = this.#at.get(position)
+    if (row === undefined) throw corruptFile('events are missing')
+    return row
+  }
+
   /** Readable events in the order of (clock, author, seq), the same on every replica. */
   *scanByClock(pattern: SubjectPattern | null): Generator<Event[]> {
     const known = new Map<number, boolean>()
     let [time, tick, position] = [-1, -1, -1]
     for (;;) {
-      const found = this.#byTime.all(time, tick, position, READ_BATCH_EVENTS)
+      const found = this.#nextByTime(time, tick, position)
       if (found.length === 0) return
       // Events of one clock stand in the order of their authors, so none may be left to the next batch.
       for (let full = found.length === READ_BATCH_EVENTS; full;) {
-        const [lastTime, lastTick, lastPosition] = found.at(-1) as [number, number, number, number]
-        const rest = this.#byTime.all(lastTime, lastTick, lastPosition, READ_BATCH_EVENTS)
+        const [lastTime, lastTick, lastPosition] = found.at(-1) as TimeRow
+        const rest = this.#nextByTime(lastTime, lastTick, lastPosition)
         const same = rest.filter((row) => row[0] === lastTime && row[1] === lastTick)
         found.push(...same)
         full = same.length === READ_BATCH_EVENTS
       }
-      ;[time, tick, position] = found.at(-1) as [number, number, number, number]
+      ;[time, tick, position] = found.at(-1) as TimeRow
       const events: [number, number, Event][] = []
       for (const row of found) {
         if (pattern !== null && !this.#isMatch(pattern, row[3], known)) continue
-        const event = this.decode(...(this.#at.get(row[2]) as Row))
+        const event = this.decode(...this.#rowAt(row[2]))
         if (event !== null) events.push([row[0], row[1], event])
       }
       events.sort((a, b) => a[0] - b[0] || a[1] - b[1] || (a[2].author < b[2].author ? -1 : 1))

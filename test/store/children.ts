@@ -32,14 +32,14 @@ export function startChild(task: string, ...args: string[]): Child {
   let output = ''
   let errors = ''
   let wake = (): void => undefined
-  let ended = false
+  const state = { ended: false }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text
     wake()
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
   const closed = once(child, 'close').then(() => {
-    ended = true
+    state.ended = true
     running.delete(child)
     wake()
   })
@@ -48,7 +48,7 @@ export function startChild(task: string, ...args: string[]): Child {
     lines,
     errors: () => errors,
     async until(condition) {
-      while (!ended && !condition(lines())) await new Promise<void>((resolve) => (wake = resolve))
+      while (!state.ended && !condition(lines())) await new Promise<void>((resolve) => (wake = resolve))
     },
     async kill() {
       child.kill('SIGKILL')

@@ -168,7 +168,7 @@ describe('a file as a killed process leaves it', () => {
     const raw = new Sqlite(file)
     raw.pragma('journal_mode = DELETE')
     raw.exec('BEGIN')
-    raw.pragma(`application_id = ${0x504c4f47}`)
+    raw.pragma('application_id = 0x504c4f47')
     raw.exec('COMMIT')
     raw.close()
     const first = fs.readFileSync(file)

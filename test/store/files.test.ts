@@ -347,6 +347,11 @@ describe('damage', () => {
 })
 
 describe('the author key', () => {
+  function replaceByFolder(key: string): void {
+    fs.rmSync(key)
+    fs.mkdirSync(key, { mode: 0o700 })
+  }
+
   const seedIn = (key: string): Buffer =>
     Buffer.from((JSON.parse(fs.readFileSync(key, 'utf8')) as { seed: string }).seed, 'hex')
 
@@ -395,7 +400,7 @@ describe('the author key', () => {
       'it is of a later version',
       (key: string) => fs.writeFileSync(key, fs.readFileSync(key, 'utf8').replace('"version": 1', '"version": 2')),
     ],
-    ['it is a folder', (key: string) => (fs.rmSync(key), fs.mkdirSync(key, { mode: 0o700 }))],
+    ['it is a folder', replaceByFolder],
   ])('is refused when %s', async (_, spoil) => {
     const file = await filled(tempFile())
     spoil(`${file}.key`)

@@ -6,6 +6,7 @@ import type { Run } from '../../src/event/run.ts'
 import type { Commit } from '../../src/store/event-store.ts'
 import {
   Author,
+  byAuthor,
   everything,
   expectSound,
   item,
@@ -109,7 +110,7 @@ describe('after any sequence of operations', () => {
             // A transaction that fails after it has stored something must take it all back.
             const author = authors[0] as Author
             const length = frontier.get(author.hex) ?? 0
-            if (length === author.length) continue
+            if (length + 1 >= author.length) continue
             const bug = { ...author.run(0, author.length), signature: null } as unknown as Run
             expect(() => store.ingest([author.run(length, length + 1), bug])).toThrow()
             expect(arrived.length).toBe(before)
@@ -119,7 +120,7 @@ describe('after any sequence of operations', () => {
             listen()
           }
           expect(store.position).toBe(arrived.length)
-          expect([...lengths(store)].toSorted()).toEqual([...frontier].toSorted())
+          expect(byAuthor(lengths(store))).toEqual(byAuthor(frontier))
         }
         expect(everything(store).map(({ id, position }) => [position, id])).toEqual(arrived.map((id, i) => [i + 1, id]))
         expectSound(store)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_EVENT_BYTES, MAX_LINKS } from '../../src/base/limits.ts'
-import { Author, expectSound, item, linksOf, openStore, sealed, seed, tempFile } from './stores.ts'
+import { Author, byAuthor, expectSound, item, linksOf, openStore, sealed, seed, tempFile } from './stores.ts'
 
 describe('causal links', () => {
   const named = (links: { author: Buffer; seq: number }[]): [string, number][] =>
@@ -18,10 +18,10 @@ describe('causal links', () => {
     store.ingest([two.run()])
     await store.append([item('e')])
     const links = [0, 1, 2, 3, 4].map((seq) => named(linksOf(store, store.author, seq)))
-    const both = [
+    const both = byAuthor([
       [one.hex, 1],
       [two.hex, 0],
-    ].toSorted()
+    ] as [string, number][])
     expect(links).toEqual([[], both, [], [], [[two.hex, 1]]])
   })
 

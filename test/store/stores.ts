@@ -97,6 +97,11 @@ export function lengths(store: EventStore): Map<string, number> {
   return new Map(store.logs().map((log) => [log.hex, log.mmr.length]))
 }
 
+/** Something with the name of an author first, in an order that does not depend on when it came. */
+export function byAuthor<T extends readonly [string, ...unknown[]]>(entries: Iterable<T>): T[] {
+  return [...entries].toSorted(([a], [b]) => (a < b ? -1 : 1))
+}
+
 export function eventBytes(run: Run): string[] {
   return run.events.map((event) => event.toString('hex'))
 }
@@ -156,7 +161,7 @@ export function expectError(code: ErrorCode, action: () => unknown): PeerlogErro
   throw new Error(`nothing was thrown instead of ${code}`)
 }
 
-/** File name → BLAKE-free fingerprint of everything in a folder, to see whether anything was touched. */
+/** File name → fingerprint of everything in a folder, to see whether anything was touched. */
 export function fingerprints(folder: string): Record<string, string> {
   const out: Record<string, string> = {}
   for (const name of fs.readdirSync(folder).toSorted()) {

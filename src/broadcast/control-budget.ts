@@ -1,0 +1,20 @@
+import { CONTROL_BURST, CONTROL_PER_FRAME, CONTROL_PER_SECOND } from '../base/limits.ts'
+
+/** How many control messages a peer may still send: they cost little to send and more to handle. */
+export class ControlBudget {
+  #left = CONTROL_BURST
+  #at = 0
+
+  /** False if the peer has sent too many. */
+  spend(now: number): boolean {
+    const earned = (Math.max(0, now - this.#at) / 1000) * CONTROL_PER_SECOND
+    this.#at = now
+    this.#left = Math.min(CONTROL_BURST, this.#left + earned) - 1
+    return this.#left >= 0
+  }
+
+  /** For a frame that it has been sent, and may react to. */
+  earn(): void {
+    this.#left = Math.min(CONTROL_BURST, this.#left + CONTROL_PER_FRAME)
+  }
+}

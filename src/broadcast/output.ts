@@ -1,0 +1,18 @@
+import type { Run } from '../event/run.ts'
+import type { EndReason } from './end-reason.ts'
+
+/** What the shell has to do, one at a time and in order. */
+export type Output =
+  | { type: 'send'; bytes: Buffer }
+  /** Verify and store the runs in one transaction, then call `ingested` with what became of each. */
+  | { type: 'ingest'; runs: Run[] }
+  /** Check and store a fork proof, then call `proofIngested`. */
+  | { type: 'ingest-proof'; proof: Buffer }
+  | { type: 'admitted' }
+  | { type: 'progress'; received: number; remaining: number }
+  | { type: 'in-sync' }
+  /**
+   * Send the farewell, if there is one and it still can be sent, and close the connection. `byPeer`: the peer said so;
+   * otherwise it is our decision, and `detail` says what it did.
+   */
+  | { type: 'end'; reason: EndReason; detail: string; byPeer: boolean; farewell: Buffer | null }
