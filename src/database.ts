@@ -1,5 +1,5 @@
 import { PeerlogError } from './base/errors.ts'
-import { MAX_EVENT_BYTES, MAX_TYPE_BYTES, WORK_SLICE_MS } from './base/limits.ts'
+import { MAX_TYPE_BYTES, WORK_SLICE_MS } from './base/limits.ts'
 import type { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
 import { encodeData } from './event/data.ts'
 import type { SubjectPattern } from './event/subject.ts'
@@ -41,9 +41,6 @@ export interface ReadOptions {
   /** Ends the reading; what was read stays read. */
   signal?: AbortSignal
 }
-
-/** Bytes of header, seal and clock that an event has at most beside its subject, type and data. */
-const EVENT_OVERHEAD_BYTES = 128
 
 /** An open database. Made by `open()`. */
 export class Database implements AsyncDisposable {
@@ -201,20 +198,12 @@ export class Database implements AsyncDisposable {
 function toNewEvent({ subject, data, type = '' }: AppendItem): NewEvent {
   checkSubject(subject)
   if (typeof type !== 'string') throw new TypeError(`type must be a string, not ${typeof type}`)
-  const typeBytes = Buffer.byteLength(type, 'utf8')
-  if (typeBytes > MAX_TYPE_BYTES || !type.isWellFormed()) {
+  if (Buffer.byteLength(type, 'utf8') > MAX_TYPE_BYTES || !type.isWellFormed()) {
     throw new PeerlogError('INVALID_ARGUMENT', `the type of an event on '${subject}' is not usable`, {
       hint: `Use at most ${MAX_TYPE_BYTES} bytes of well-formed text`,
     })
   }
-  const encoded = encodeData(data)
-  const bytes = encoded.bytes.length + Buffer.byteLength(subject, 'utf8') + typeBytes + EVENT_OVERHEAD_BYTES
-  if (bytes > MAX_EVENT_BYTES) {
-    throw new PeerlogError('EVENT_TOO_LARGE', `the event on '${subject}' would have about ${bytes} bytes`, {
-      hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data, or store it elsewhere and append where`,
-    })
-  }
-  return { subject, type, data, encoded }
+  return { subject, type, data, encoded: encodeData(data) }
 }
 
 function checkReadOptions(options: ReadOptions): SubjectPattern | null {

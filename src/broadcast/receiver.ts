@@ -8,6 +8,7 @@ import { EAGER_MESSAGE, encodeAck, encodeRequest, LAZY_MESSAGE } from './message
 import { Puller } from './puller.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Claims, Replica } from './replica.ts'
+import type { Teller } from './teller.ts'
 
 /** What became of a received run; see the store's ingest. */
 export type RunStatus = 'stored' | 'duplicate' | 'gap' | 'held' | 'unverified' | 'invalid' | 'forked' | 'frozen'
@@ -28,6 +29,7 @@ export class Receiver {
   readonly puller: Puller
   readonly #replica: Replica
   readonly #remote: RemoteFrontier
+  readonly #teller: Teller
   readonly #ingests: Received[][] = []
   #acks = 0
   #lazy = false
@@ -37,9 +39,10 @@ export class Receiver {
   #pulling = false
   #progressAt = 0
 
-  constructor(replica: Replica, remote: RemoteFrontier, claims: Claims) {
+  constructor(replica: Replica, remote: RemoteFrontier, teller: Teller, claims: Claims) {
     this.#replica = replica
     this.#remote = remote
+    this.#teller = teller
     this.puller = new Puller(replica, claims)
   }
 
@@ -91,6 +94,8 @@ export class Receiver {
         puller.settle(hex)
         if (asked) return null
         this.#lazy = true
+        // Not compared with what is here. Our head, which has the root in it, shows the peer if it should have been.
+        this.#teller.tell(hex)
         this.wasted(encodedRunBytes(run))
         return null
       case 'gap':

@@ -56,9 +56,9 @@ export class Session {
     this.#options = options
     this.#replica = options.replica
     this.#remote = new RemoteFrontier(options.replica)
-    this.#receiver = new Receiver(options.replica, this.#remote, options.claims)
-    this.#sender = new Sender(options.replica, this.#remote)
     this.#teller = new Teller(options.replica, this.#remote)
+    this.#receiver = new Receiver(options.replica, this.#remote, this.#teller, options.claims)
+    this.#sender = new Sender(options.replica, this.#remote)
   }
 
   get ended(): boolean {
@@ -300,7 +300,7 @@ export class Session {
       return null
     }
     if (isForked) return this.#want(author, hex, length, 'proof', 0)
-    this.#remote.set(hex, length)
+    this.#remote.atLeast(hex, length)
     if (ours !== undefined) this.#compare(ours)
     const ourLength = ours?.mmr.length ?? 0
     if (ourLength < length) return this.#want(author, hex, length, 'events', notBefore)

@@ -13,5 +13,6 @@ function wantsColor(stream: WriteStream, flag: boolean): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env
   if (!flag || (NO_COLOR !== undefined && NO_COLOR !== '')) return false
   if (FORCE_COLOR !== undefined && FORCE_COLOR !== '') return FORCE_COLOR !== '0'
-  return stream.isTTY && TERM !== 'dumb'
+  // Not a boolean everywhere: undefined where the stream is no terminal.
+  return Boolean(stream.isTTY) && TERM !== 'dumb'
 }

@@ -103,6 +103,11 @@ export function openOptions(flags: CommonFlags): OpenOptions & { transport: Tran
   }
 }
 
+/** True if the flags leave nobody to wait for. */
+export function isLocalOnly({ transport }: CommonFlags): boolean {
+  return transport?.includes('disabled') === true
+}
+
 /** `KEY.db` in the current folder, with everything that means something to a shell or a file system replaced. */
 export function defaultPath(key: string): string {
   const name = key.replace(/[^\p{L}\p{N}._-]+/gu, '_').replace(/^[._-]+/, '')

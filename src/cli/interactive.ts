@@ -2,7 +2,7 @@ import readline from 'node:readline'
 import type { Command } from 'commander'
 import { waitForDelivery } from './delivery.ts'
 import type { CommonFlags } from './flags.ts'
-import { addCommonFlags, seconds } from './flags.ts'
+import { addCommonFlags, isLocalOnly, seconds } from './flags.ts'
 import { counted, short } from './format.ts'
 import { printable } from './printable.ts'
 import type { Context } from './with-database.ts'
@@ -56,7 +56,7 @@ async function interact(flags: InteractiveFlags): Promise<void> {
     output.status(output.statusColors.dim("each line is an event; '/help' for more, 'quit' to leave"))
     const written = await Promise.race([takeLines(flags, context), showing.then(() => 0)])
     // Where nobody is there, a person is not kept waiting; input from a pipe ends before anybody could be found.
-    const someone = db.sync.peers().length > 0 || !process.stdin.isTTY
+    const someone = db.sync.peers().length > 0 || (!process.stdin.isTTY && !isLocalOnly(flags))
     if (written > 0 && someone && !signal.aborted) {
       const holders = await waitForDelivery(db, flags.wait * 1000, signal)
       if (holders.length === 0) output.status('nobody has confirmed all of it yet; the rest is handed over next time')

@@ -3,7 +3,7 @@ import type { Event } from '../index.ts'
 import { waitForDelivery } from './delivery.ts'
 import { UsageError } from './failure.ts'
 import type { CommonFlags } from './flags.ts'
-import { addCommonFlags, seconds } from './flags.ts'
+import { addCommonFlags, isLocalOnly, seconds } from './flags.ts'
 import { counted, short } from './format.ts'
 import type { Context } from './with-database.ts'
 import { withDatabase } from './with-database.ts'
@@ -29,7 +29,12 @@ export function addSend(program: Command): void {
     .option('-s, --subject <subject>', 'the name to publish under', 'events')
     .option('-t, --type <type>', 'says what kind of event it is')
     .addOption(new Option('--data-json [json]', 'the text is JSON: send the value it stands for'))
-    .option('-w, --wait <seconds>', 'how long to wait for somebody to take it; 0: only store it', seconds, 10)
+    .option(
+      '-w, --wait <seconds>',
+      'how long to wait for somebody to take it; 0: only store it, without any network',
+      seconds,
+      10,
+    )
   addCommonFlags(command)
     .addHelpText(
       'after',
@@ -46,12 +51,11 @@ async function send(text: string[], flags: SendFlags): Promise<void> {
   const words = typeof flags.dataJson === 'string' ? [flags.dataJson, ...text] : text
   const whole = words.length === 0 ? null : words.join(' ')
   const data = whole === null ? undefined : dataOf(whole, flags)
-  // With nothing to wait for, the network would only be bothered.
-  const offline = flags.wait === 0 && whole !== null
+  const offline = flags.wait === 0 || isLocalOnly(flags)
   await withDatabase(flags, { offline, status: true }, async (context) => {
     const count = whole === null ? await sendLines(flags, context) : await append([data], flags, context)
     if (count === 0) return context.output.status('nothing to send')
-    await reportDelivery(count, flags, context)
+    await reportDelivery(count, offline ? 0 : flags.wait, context)
   })
 }
 
@@ -124,7 +128,7 @@ async function* inputLines(signal: AbortSignal): AsyncGenerator<string[]> {
   if (rest !== '' && !signal.aborted) yield [rest]
 }
 
-async function reportDelivery(count: number, { wait }: SendFlags, { db, output, signal }: Context): Promise<void> {
+async function reportDelivery(count: number, wait: number, { db, output, signal }: Context): Promise<void> {
   const { green, yellow } = output.statusColors
   const what = counted(count, 'event')
   if (wait === 0) return output.status(`${yellow('…')} ${what} stored; handed over when this database is next online`)

@@ -1,30 +1,29 @@
-import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
-import { assert, PeerlogError } from '../base/errors.ts'
+import { fromHex, toHex } from '../base/bytes.ts'
+import { PeerlogError } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
-import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
-import type { Timestamp } from '../event/clock.ts'
-import { compareTimestamps, HybridClock } from '../event/clock.ts'
-import { decodeEventBody } from '../event/event.ts'
+import { HybridClock } from '../event/clock.ts'
 import { checkForkProof } from '../event/fork.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Run } from '../event/run.ts'
 import { authorKeyPair } from '../event/signature.ts'
 import type { SubjectPattern } from '../event/subject.ts'
 import { AppendQueue } from './append-queue.ts'
-import { authorKeyPath, newAuthorSeed, readAuthorSeed, writeAuthorSeed } from './author-key.ts'
-import { EventTable, packSignature } from './event-table.ts'
+import { authorKeyPath } from './author-key.ts'
+import type { Commit, StoredRun } from './commit.ts'
+import { EventTable } from './event-table.ts'
 import { HeldRuns } from './held-runs.ts'
+import { authorSeed, checkIdentity, knownSeed } from './identity.ts'
 import { IdIndex, idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
-import { checkRun } from './ingest.ts'
 import type { Log } from './log.ts'
 import { Logs } from './logs.ts'
-import type { NewEvent, Segment } from './own-log.ts'
+import type { NewEvent } from './own-log.ts'
 import { checkEventSize, OwnLog } from './own-log.ts'
 import { EventReader } from './reader.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
 import { corruptFile, openDatabase, translateError } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
+import { Staged, Writer } from './writer.ts'
 
 export interface EventStoreOptions {
   /** A file, or ':memory:'. */
@@ -37,22 +36,6 @@ export interface EventStoreOptions {
   readOnly?: boolean
   /** Milliseconds since 1970. */
   now?: () => number
-}
-
-/** Events of one author that one transaction has stored. */
-export interface StoredRun {
-  run: Run
-  ids: Buffer[]
-  /** The log afterwards. */
-  log: Log
-  local: boolean
-}
-
-/** What listeners are told after a transaction. */
-export interface Commit {
-  runs: StoredRun[]
-  /** Logs found to be forked. */
-  forks: Log[]
 }
 
 /**
@@ -70,6 +53,7 @@ export class EventStore {
   readonly #held: HeldRuns
   readonly #reader: EventReader
   readonly #own: OwnLog
+  readonly #writer: Writer
   readonly #appends: AppendQueue<NewEvent, Event>
   readonly #listeners = new Set<(commit: Commit) => void>()
   /** Readers at the end of the log. */
@@ -109,6 +93,7 @@ export class EventStore {
     this.#ids = new IdIndex(db)
     this.#held = new HeldRuns(db)
     this.#own = new OwnLog(authorKeyPair(seed), options.keys, this.#clock)
+    this.#writer = new Writer(options.keys, this.#own.hex, this.#logs, this.#table, this.#held, this.#now)
     this.#reader = new EventReader(db, options.keys.seal, this.#own.hex)
     this.#appends = new AppendQueue(
       (items) => this.#append(items),
@@ -175,7 +160,7 @@ export class EventStore {
     let log = before
     this.#transact(items.length, () => {
       for (const segment of this.#own.segments(log, items, links)) {
-        log = this.#storeSegment(log, segment, items, events)
+        log = this.#writer.storeSegment(log, segment, items, events)
         runs.push({ run: segment.run, ids: segment.ids, log, local: true })
       }
       this.#logs.save(log)
@@ -186,90 +171,11 @@ export class EventStore {
     return events
   }
 
-  #storeSegment(log: Log, segment: Segment, items: NewEvent[], events: Event[]): Log {
-    const { run, ids, timestamps, before, after, root } = segment
-    const signature = packSignature(run.signature)
-    for (const [i, bytes] of run.events.entries()) {
-      const item = items[events.length] as NewEvent
-      const { time, tick } = timestamps[i] as Timestamp
-      const id = ids[i] as Buffer
-      const { subject, type, data } = item
-      const last = i === run.events.length - 1
-      const index = { time, tick, subject, type }
-      const position = this.#table.insert(log, run.from + i, id, bytes, index, last ? signature : null)
-      events.push({
-        id: id.toString('hex'),
-        author: log.hex,
-        seq: run.from + i,
-        position,
-        timestamp: time,
-        subject,
-        ...(type === '' ? {} : { type }),
-        data,
-        local: true,
-      })
-    }
-    this.#table.checkpoint(log, before, ids)
-    const { time, tick } = timestamps.at(-1) as Timestamp
-    return { ...log, mmr: after, root, position: this.position, time, tick }
-  }
-
   /** Verifies received runs against what is here, and stores what continues it, in one transaction. */
   ingest(runs: readonly Run[]): IngestStatus[] {
     this.#checkWritable()
-    const staged = new Map<string, Log>()
-    const commit: Commit = { runs: [], forks: [] }
     const count = runs.reduce((sum, run) => sum + run.events.length, 0)
-    const statuses = this.#transact(count, () => {
-      const statuses = runs.map((run) => this.#ingestRun(run, staged, commit))
-      for (const log of staged.values()) this.#logs.save(log)
-      return statuses
-    })
-    for (const log of staged.values()) {
-      this.#logs.commit(log)
-      this.#clock.observe(log)
-      this.#own.see(log)
-    }
-    this.#announce(commit)
-    return statuses
-  }
-
-  #ingestRun(received: Run, staged: Map<string, Log>, commit: Commit): IngestStatus {
-    const hex = received.author.toString('hex')
-    const log = staged.get(hex) ?? this.#logs.get(hex) ?? this.#logs.empty(received.author)
-    const check = checkRun(received, log, this.#table, this.#options.keys.tag)
-    if (!('run' in check)) {
-      if (check.proof !== undefined) this.#freeze(log, check.proof, staged, commit)
-      return check.status
-    }
-    const { run, verified } = check
-    const bodies = run.events.map((bytes, i) => {
-      const header = verified.headers[i]
-      assert(header !== undefined, 'a header for every verified event')
-      const body = decodeEventBody(bytes, header, this.#options.keys.seal)
-      return typeof body === 'string' ? null : body
-    })
-    const latest = bodies.reduce((time, body) => Math.max(time, body?.time ?? 0), 0)
-    if (latest > this.#now() + MAX_CLOCK_AHEAD_MS) {
-      this.#held.hold(hex, run, latest - MAX_CLOCK_AHEAD_MS)
-      return 'held'
-    }
-    let clock: Timestamp = log
-    const signature = packSignature(run.signature)
-    for (const [i, bytes] of run.events.entries()) {
-      // An author whose clock does not advance has no place in the order; what it wrote is kept, and served, unread.
-      const body = bodies[i] ?? null
-      const index = body !== null && compareTimestamps(body, clock) > 0 ? body : null
-      clock = index ?? clock
-      const id = verified.ids[i] as Buffer
-      this.#table.insert(log, run.from + i, id, bytes, index, i === run.events.length - 1 ? signature : null)
-    }
-    this.#table.checkpoint(log, log.mmr, verified.ids)
-    const { time, tick } = clock
-    const after: Log = { ...log, mmr: verified.mmr, root: verified.mmr.root(), position: this.position, time, tick }
-    staged.set(hex, after)
-    commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#own.hex })
-    return 'stored'
+    return this.#stage(count, (staged) => runs.map((run) => this.#writer.storeRun(run, staged)))
   }
 
   /** Takes a proof that an author forked, from whomever; false if it proves nothing. */
@@ -278,22 +184,25 @@ export class EventStore {
     const author = checkForkProof(proof, this.#options.keys.tag)
     if (author === null) return false
     const log = this.#logs.get(author.toString('hex')) ?? this.#logs.empty(author)
-    if (log.fork !== null) return true
-    const staged = new Map<string, Log>()
-    const commit: Commit = { runs: [], forks: [] }
-    this.#transact(0, () => {
-      this.#freeze(log, Buffer.from(proof), staged, commit)
-      for (const frozen of staged.values()) this.#logs.save(frozen)
-    })
-    for (const frozen of staged.values()) this.#logs.commit(frozen)
-    this.#announce(commit)
+    if (log.fork === null) this.#stage(0, (staged) => this.#writer.freeze(log, Buffer.from(proof), staged))
     return true
   }
 
-  #freeze(log: Log, proof: Buffer, staged: Map<string, Log>, commit: Commit): void {
-    const frozen: Log = { ...log, fork: proof }
-    staged.set(log.hex, frozen)
-    commit.forks.push(frozen)
+  /** One transaction on other authors' logs, and then everybody is told. */
+  #stage<T>(added: number, work: (staged: Staged) => T): T {
+    const staged = new Staged()
+    const result = this.#transact(added, () => {
+      const result = work(staged)
+      for (const log of staged.logs.values()) this.#logs.save(log)
+      return result
+    })
+    for (const log of staged.logs.values()) {
+      this.#logs.commit(log)
+      this.#clock.observe(log)
+      this.#own.see(log)
+    }
+    this.#announce(staged.commit)
+    return result
   }
 
   /** Stores the held runs whose time has come. Returns when the next one falls due, or null. */
@@ -465,55 +374,4 @@ function forkedError(file: string): PeerlogError {
       hint: `Move ${authorKeyPath(file)} away to go on as a new author; everything stored stays readable`,
     },
   )
-}
-
-/** That the file is of this database and this secret; noted in a new one. */
-function checkIdentity({ db, created }: OpenDatabase, { databaseId, keys, path, readOnly }: EventStoreOptions): void {
-  const check = hash([Buffer.from('peerlog 1 secret check\0', 'utf8'), keys.admission])
-  const meta = new Map(
-    db
-      .prepare<[], { name: string; value: unknown }>('SELECT name, value FROM meta')
-      .all()
-      .map((row) => [row.name, row.value]),
-  )
-  if (!meta.has('database_id') && readOnly !== true) {
-    const insert = db.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
-    db.transaction(() => {
-      insert.run('database_id', databaseId)
-      insert.run('secret_check', check)
-    })()
-    return
-  }
-  assert(!created || readOnly !== true, 'a read-only database exists')
-  if (meta.get('database_id') !== databaseId) {
-    const message = `${path} holds the database '${String(meta.get('database_id'))}', not '${databaseId}'`
-    throw new PeerlogError('OTHER_DATABASE', message, { hint: 'Use its own id, or another path for this one' })
-  }
-  if (!equalBytes(meta.get('secret_check') as Buffer, check)) {
-    throw new PeerlogError('WRONG_SECRET', `${path} was made with another secret, or with none`, {
-      hint: 'Use the secret that the database was created with, or another path',
-    })
-  }
-}
-
-/** The seed in the key file, or null where there is none. */
-function knownSeed({ path, keys, authorSeed }: EventStoreOptions): Uint8Array | null {
-  return authorSeed === undefined && path !== ':memory:' ? readAuthorSeed(authorKeyPath(path), keys.tag) : null
-}
-
-/**
- * The key file's seed if the database knows it for its own, or a new one. A key whose database has gone, or was replaced
- * by another copy, may have signed events that are not here: signing on with it would fork its log.
- */
-function authorSeed({ db }: OpenDatabase, options: EventStoreOptions): Uint8Array {
-  const { path, keys, readOnly } = options
-  if (options.authorSeed !== undefined) return options.authorSeed
-  const known = knownSeed(options)
-  const author = db.prepare<[], Buffer>("SELECT value FROM meta WHERE name = 'author'").pluck().get()
-  if (known !== null && author !== undefined && equalBytes(authorKeyPair(known).publicKey, author)) return known
-  const seed = newAuthorSeed()
-  if (readOnly === true || path === ':memory:') return seed
-  writeAuthorSeed(authorKeyPath(path), keys.tag, seed)
-  db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('author', ?)").run(authorKeyPair(seed).publicKey)
-  return seed
 }

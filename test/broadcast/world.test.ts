@@ -99,7 +99,6 @@ describe('two replicas', () => {
       const link = world.meet(a, b)
       for (let i = 0; i < 40; i++) world.step()
       link.cut()
-      world.links.splice(world.links.indexOf(link), 1)
       expect(a.claims.size + b.claims.size).toBe(0)
       expect(b.store.position, `after cut ${cuts}`).toBeGreaterThan(before)
     }
@@ -192,11 +191,7 @@ describe('forks', () => {
     if (common > 0) {
       const source = world.node(99)
       source.append(common)
-      for (const node of [a, twin]) {
-        const run = source.store.readRun(source.store.author, 0, 1 << 20, false)
-        if (run === null) throw new Error('no run')
-        node.store.ingest([run])
-      }
+      for (const node of [a, twin]) node.copy(source)
     }
     world.now += 1000
     if (one > 0) a.append(one, 'one')
@@ -267,18 +262,6 @@ describe('forks', () => {
     const world = newWorld()
     const b = world.node(200)
     const c = world.node(201)
-    for (let author = 1; author < 200; author++) {
-      const [a, twin] = forkedPair(world, 0, 1, author % 3 === 0 ? 2 : 1)
-      // Node numbers must not repeat: each pair has a key of its own.
-      for (const [from, to] of [
-        [a, b],
-        [twin, c],
-      ] as const) {
-        void from
-        void to
-      }
-      break
-    }
     const many = 150
     for (let author = 1; author <= many; author++) {
       const one = world.node(author)
@@ -286,13 +269,8 @@ describe('forks', () => {
       one.append(1, 'one')
       world.now++
       two.append(1 + (author % 2), 'two')
-      for (const [from, to] of [
-        [one, b],
-        [two, c],
-      ] as const) {
-        const run = from.store.readRun(from.store.author, 0, 1 << 20, false)
-        if (run !== null) expect(to.store.ingest([run])).toEqual(['stored'])
-      }
+      b.copy(one)
+      c.copy(two)
     }
     const d = world.node(202)
     const e = world.node(203)
@@ -350,7 +328,7 @@ describe('a clock that is far ahead', () => {
     expect(link.ends.map(({ ended }) => ended)).toEqual([null, null])
     // What is asked for in vain stays far below what a busy loop would cost.
     expect(link.ends[0].sentBytes).toBeLessThan(250 << 20)
-    world.pass(8 * 60_000)
+    world.pass(16 * 60_000)
     world.settle()
     world.expectAgreement()
   })
@@ -368,7 +346,7 @@ describe('a clock of ours', () => {
     while (world.step());
     expect(link.ends[1].ended).toMatchObject({ reason: 'closing' })
     for (const { ended } of link.ends) expect(ended === null || !isOffence(ended.reason)).toBe(true)
-    world.links.length = 0
+    for (const old of [...world.links]) old.cut()
     world.meet(a, b)
     world.settle()
     world.expectAgreement()
@@ -385,4 +363,83 @@ describe('a clock of ours', () => {
     while (world.step());
     for (const { ended } of link.ends) expect(ended === null || !isOffence(ended.reason), ended?.reason).toBe(true)
   })
+})
+
+describe('any number of replicas', () => {
+  const topologies: Record<string, (nodes: number) => [number, number][]> = {
+    pair: () => [[0, 1]],
+    line: (nodes) => Array.from({ length: nodes - 1 }, (_, i) => [i, i + 1]),
+    ring: (nodes) => Array.from({ length: nodes }, (_, i) => [i, (i + 1) % nodes]),
+    star: (nodes) => Array.from({ length: nodes - 1 }, (_, i) => [0, i + 1]),
+    mesh: (nodes) =>
+      Array.from({ length: nodes }, (_, i) => i).flatMap((i) =>
+        Array.from({ length: nodes - i - 1 }, (_, j): [number, number] => [i, i + j + 1]),
+      ),
+    twice: () => [
+      [0, 1],
+      [0, 1],
+      [1, 2],
+    ],
+  }
+  const sizes: Record<string, number> = { pair: 2, line: 3, ring: 4, star: 5, mesh: 5, twice: 3 }
+
+  /** A whole life of some replicas, all of it decided by the seed. */
+  function live(topology: string, seed: number): void {
+    const world = newWorld({ seed, pipeBytes: [1, 200, 5000, 1 << 20][seed % 4] ?? 1 })
+    const count = sizes[topology] ?? 2
+    const nodes = Array.from({ length: count }, () => world.node())
+    const pairs = (topologies[topology] as (nodes: number) => [number, number][])(count)
+    const forked = seed % 5 === 0
+    if (forked) nodes.push(world.node(1))
+    const node = (index: number): Node => nodes[index] as Node
+    // Each has some history of several authors to begin with.
+    for (let i = 0; i < count; i++) {
+      const author = world.node()
+      for (let n = world.below(4); n > 0; n--) author.append(1 + world.below(30))
+      for (const other of nodes.slice(0, count)) if (world.below(2) === 0) other.copy(author)
+      world.nodes.splice(world.nodes.indexOf(author), 1)
+      author.store.close()
+    }
+    for (const one of nodes) one.append(world.below(4))
+    if (forked) pairs.push([world.below(count - 1) + 1, count])
+    const links = pairs.map(([a, b]) => world.meet(node(a), node(b)))
+    for (let round = 0; round < 60; round++) {
+      for (let steps = world.below(30); steps > 0; steps--) world.step()
+      const what = world.below(12)
+      const any = node(world.below(nodes.length))
+      if (what < 5) any.append(1 + world.below(what === 0 ? 200 : 3))
+      else if (what === 5) any.append(1, Buffer.alloc(300_000, round))
+      else if (what === 6) world.pass(world.below(100))
+      else if (what === 7) {
+        const index = world.below(links.length)
+        links[index]?.cut()
+        const [a, b] = pairs[index] as [number, number]
+        links[index] = world.meet(node(a), node(b))
+      }
+    }
+    world.settle()
+    if (forked) {
+      const author = node(0).store.author
+      const isForked = nodes.some(({ store }) => store.log(author)?.fork != null)
+      for (const one of nodes) expect(one.store.log(author)?.fork != null).toBe(isForked)
+    }
+    world.expectAgreement(nodes)
+    for (const { ends } of world.links) for (const end of ends) expect(end.inSyncs, end.name).toBeGreaterThan(0)
+    world.close()
+  }
+
+  const first = Number(process.env['PEERLOG_SEED'] ?? 0)
+  const rounds = Number(process.env['PEERLOG_ROUNDS'] ?? 60)
+
+  for (const topology of Object.keys(topologies)) {
+    it(`agree as a ${topology}, whatever happens`, () => {
+      for (let seed = first; seed < first + rounds; seed++) {
+        try {
+          live(topology, seed)
+        } catch (error) {
+          throw new Error(`PEERLOG_SEED=${seed} PEERLOG_ROUNDS=1, ${topology}`, { cause: error })
+        }
+      }
+    })
+  }
 })

@@ -51,6 +51,7 @@ export class World {
   readonly nodes: Node[] = []
   readonly links: Link[] = []
   readonly pipeBytes: number
+  #authors = 0
 
   constructor(options: WorldOptions = {}) {
     this.random = randomFrom(options.seed ?? 1)
@@ -62,7 +63,7 @@ export class World {
   }
 
   /** @param author number that the author's key is made from; by default a key of its own. */
-  node(author: number = this.nodes.length + 1, clockAhead = 0): Node {
+  node(author: number = ++this.#authors, clockAhead = 0): Node {
     const node = new Node(this, author, clockAhead)
     this.nodes.push(node)
     return node
@@ -75,7 +76,7 @@ export class World {
   }
 
   close(): void {
-    for (const link of this.links) link.cut()
+    for (const link of [...this.links]) link.cut()
     for (const { store } of this.nodes) store.close()
   }
 
@@ -151,13 +152,16 @@ export class World {
   expectAgreement(nodes: readonly Node[] = this.nodes): void {
     const [first] = nodes
     for (const node of nodes) {
-      expect(node.store.frontierRoot().toString('hex'), `root of ${node.name}`).toBe(first?.store.frontierRoot().toString('hex'))
+      expect(node.store.frontierRoot().toString('hex'), `root of ${node.name}`).toBe(
+        first?.store.frontierRoot().toString('hex'),
+      )
       node.expectSound()
       expect(node.claims.size, `claims of ${node.name}`).toBe(0)
     }
     for (const { ends } of this.links) {
       for (const end of ends) {
-        if (end.ended !== null) expect(isOffence(end.ended.reason), `${end.name} ended: ${end.ended.detail}`).toBe(false)
+        if (end.ended !== null)
+          expect(isOffence(end.ended.reason), `${end.name} ended: ${end.ended.detail}`).toBe(false)
         else expect(end.session.inSync, `${end.name} in sync`).toBe(true)
       }
     }
@@ -200,6 +204,18 @@ export class Node {
     const items = Array.from({ length: count }, () => newEvent(data))
     this.store.append(items).catch(() => undefined)
     this.store.flush()
+  }
+
+  /** Takes over everything of another node, without a session. */
+  copy(from: Node): void {
+    for (const { hex, mmr } of from.store.logs()) {
+      for (let seq = 0; seq < mmr.length;) {
+        const run = from.store.readRun(hex, seq, 1 << 16, false)
+        if (run === null) throw new Error('a stored event is missing')
+        expect(this.store.ingest([run])).toEqual(['stored'])
+        seq += run.events.length
+      }
+    }
   }
 
   /** What has arrived so far of another author. */
@@ -266,8 +282,10 @@ let handshakes = 0
 /** A connection between two nodes. */
 export class Link {
   readonly ends: readonly [End, End]
+  readonly #world: World
 
   constructor(world: World, a: Node, b: Node) {
+    this.#world = world
     const handshakeHash = hash(Buffer.from(`handshake ${handshakes++}`))
     const first = new End(world, a, handshakeHash, true, `${a.name}→${b.name}`)
     const second = new End(world, b, handshakeHash, false, `${b.name}→${a.name}`)
@@ -280,6 +298,7 @@ export class Link {
   /** The network is gone: what is on its way is lost. */
   cut(): void {
     for (const end of this.ends) end.lost()
+    this.#world.links.splice(this.#world.links.indexOf(this), 1)
   }
 }
 

@@ -70,18 +70,21 @@ test('a relay operator who records everything finds no plaintext, subject or dat
 })
 
 describe('a relay operator who tampers causes a reconnect, never a wrong or lost event', () => {
-  /** Applies `alter` to every so many-th DATA frame, a few times in all. */
-  function sometimes(alter: (frame: Uint8Array, held: Uint8Array[]) => Uint8Array[]): { hook: TamperHook; count(): number } {
+  /** Applies `alter` to every so many-th DATA frame, so many times in all. A dropped frame costs a keep-alive's time. */
+  function sometimes(
+    times: number,
+    alter: (frame: Uint8Array, held: Uint8Array[]) => Uint8Array[],
+  ): { hook: TamperHook; count(): number } {
     let seen = 0
     let altered = 0
     const held: Uint8Array[] = []
     return {
       count: () => altered,
       hook: (_direction, frame) => {
-        if (decodeFrame(Buffer.from(frame))?.type !== 'DATA') return [frame]
+        if (decodeFrame(Buffer.from(frame))?.kind !== 'data') return [frame]
         seen++
         if (held.length > 0) return [frame, ...held.splice(0)]
-        if (altered >= 6 || seen % 13 !== 0) return [frame]
+        if (altered >= times || seen % 13 !== 0) return [frame]
         altered++
         return alter(frame, held)
       },
@@ -95,12 +98,12 @@ describe('a relay operator who tampers causes a reconnect, never a wrong or lost
   }
 
   test.each([
-    ['flips a bit', sometimes(flip)],
-    ['drops a frame', sometimes(() => [])],
-    ['repeats a frame', sometimes((frame) => [frame, frame])],
+    ['flips a bit', sometimes(6, flip)],
+    ['drops a frame', sometimes(1, () => [])],
+    ['repeats a frame', sometimes(6, (frame) => [frame, frame])],
     [
       'swaps two frames',
-      sometimes((frame, held) => {
+      sometimes(6, (frame, held) => {
         held.push(Uint8Array.from(frame))
         return []
       }),

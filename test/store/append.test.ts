@@ -14,7 +14,7 @@ import {
   MAX_SEGMENT_EVENTS,
 } from '../../src/base/limits.ts'
 import type { Run } from '../../src/event/run.ts'
-import type { Commit } from '../../src/store/event-store.ts'
+import type { Commit } from '../../src/store/commit.ts'
 import type { Event } from '../../src/store/stored-event.ts'
 import {
   everything,

@@ -4,7 +4,7 @@ import { MAX_EVENT_BYTES, MAX_RUN_EVENTS, MMR_CHECKPOINT_EVENTS } from '../../sr
 import { checkForkProof } from '../../src/event/fork.ts'
 import type { Run } from '../../src/event/run.ts'
 import { encodedRunBytes } from '../../src/event/run.ts'
-import type { Commit } from '../../src/store/event-store.ts'
+import type { Commit } from '../../src/store/commit.ts'
 import {
   Author,
   blind,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { PeerlogError } from '../../src/base/errors.ts'
 import { MAX_EVENT_BYTES } from '../../src/base/limits.ts'
 import type { Run } from '../../src/event/run.ts'
-import type { Commit } from '../../src/store/event-store.ts'
+import type { Commit } from '../../src/store/commit.ts'
 import {
   Author,
   byAuthor,

@@ -1,0 +1,58 @@
+import { equalBytes } from '../base/bytes.ts'
+import { assert, PeerlogError } from '../base/errors.ts'
+import { hash } from '../base/hash.ts'
+import { authorKeyPair } from '../event/signature.ts'
+import { authorKeyPath, newAuthorSeed, readAuthorSeed, writeAuthorSeed } from './author-key.ts'
+import type { EventStoreOptions } from './event-store.ts'
+import type { OpenDatabase } from './sqlite.ts'
+
+/** That the file is of this database and this secret; noted in a new one. */
+export function checkIdentity({ db, created }: OpenDatabase, { databaseId, keys, path, readOnly }: EventStoreOptions): void {
+  const check = hash([Buffer.from('peerlog 1 secret check\0', 'utf8'), keys.admission])
+  const meta = new Map(
+    db
+      .prepare<[], { name: string; value: unknown }>('SELECT name, value FROM meta')
+      .all()
+      .map((row) => [row.name, row.value]),
+  )
+  if (!meta.has('database_id') && readOnly !== true) {
+    const insert = db.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
+    db.transaction(() => {
+      insert.run('database_id', databaseId)
+      insert.run('secret_check', check)
+    })()
+    return
+  }
+  assert(!created || readOnly !== true, 'a read-only database exists')
+  if (meta.get('database_id') !== databaseId) {
+    const message = `${path} holds the database '${String(meta.get('database_id'))}', not '${databaseId}'`
+    throw new PeerlogError('OTHER_DATABASE', message, { hint: 'Use its own id, or another path for this one' })
+  }
+  if (!equalBytes(meta.get('secret_check') as Buffer, check)) {
+    throw new PeerlogError('WRONG_SECRET', `${path} was made with another secret, or with none`, {
+      hint: 'Use the secret that the database was created with, or another path',
+    })
+  }
+}
+
+/** The seed in the key file, or null where there is none. */
+export function knownSeed({ path, keys, authorSeed }: EventStoreOptions): Uint8Array | null {
+  return authorSeed === undefined && path !== ':memory:' ? readAuthorSeed(authorKeyPath(path), keys.tag) : null
+}
+
+/**
+ * The key file's seed if the database knows it for its own, or a new one. A key whose database has gone, or was replaced
+ * by another copy, may have signed events that are not here: signing on with it would fork its log.
+ */
+export function authorSeed({ db }: OpenDatabase, options: EventStoreOptions): Uint8Array {
+  const { path, keys, readOnly } = options
+  if (options.authorSeed !== undefined) return options.authorSeed
+  const known = knownSeed(options)
+  const author = db.prepare<[], Buffer>("SELECT value FROM meta WHERE name = 'author'").pluck().get()
+  if (known !== null && author !== undefined && equalBytes(authorKeyPair(known).publicKey, author)) return known
+  const seed = newAuthorSeed()
+  if (readOnly === true || path === ':memory:') return seed
+  writeAuthorSeed(authorKeyPath(path), keys.tag, seed)
+  db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('author', ?)").run(authorKeyPair(seed).publicKey)
+  return seed
+}
