@@ -84,7 +84,7 @@ async function chat({ room, name, db: path, relay, secret }: ReturnType<typeof o
   }
   show(`* you are ${name} in ${subject}; /help for help`)
   input.on('SIGINT', () => input.close())
-  process.once('SIGTERM', () => input.close())
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => input.close())
   for await (const line of input) {
     const command = commands[line.trim()]
     if (command !== undefined) command()

@@ -1,6 +1,6 @@
 import readline from 'node:readline'
 import type { Command } from 'commander'
-import { waitForDelivery } from './delivery.ts'
+import { Delivery } from './delivery.ts'
 import type { CommonFlags } from './flags.ts'
 import { addCommonFlags, isLocalOnly, seconds } from './flags.ts'
 import { counted, short } from './format.ts'
@@ -54,19 +54,21 @@ async function interact(flags: InteractiveFlags): Promise<void> {
       for await (const event of events) await output.event(event)
     })()
     output.status(output.statusColors.dim("each line is an event; '/help' for more, 'quit' to leave"))
+    const delivery = new Delivery(db)
     const written = await Promise.race([takeLines(flags, context), showing.then(() => 0)])
     // Where nobody is there, a person is not kept waiting; input from a pipe ends before anybody could be found.
     const someone = db.sync.peers().length > 0 || (!process.stdin.isTTY && !isLocalOnly(flags))
     if (written > 0 && someone && !signal.aborted) {
-      const holders = await waitForDelivery(db, flags.wait * 1000, signal)
+      const holders = await delivery.of(written, flags.wait * 1000, signal)
       if (holders.length === 0) output.status('nobody has confirmed all of it yet; the rest is handed over next time')
     }
+    delivery.close()
     context.stop()
     await showing
   })
 }
 
-/** Appends lines until `quit`, the end of the input or the signal; returns how many. */
+/** Appends lines until `quit`, the end of the input or the signal; returns the position of the last, or 0. */
 async function takeLines(flags: InteractiveFlags, context: Context): Promise<number> {
   const { db, output, signal } = context
   const terminal = process.stdin.isTTY && process.stdout.isTTY
@@ -89,8 +91,8 @@ async function takeLines(flags: InteractiveFlags, context: Context): Promise<num
   return new Promise<number>((resolve, reject) => {
     const take = async (line: string): Promise<void> => {
       if (line.startsWith('/') && !line.startsWith('//')) return obey(line.slice(1), context)
-      await db.appendMany([{ ...common, data: line.startsWith('//') ? line.slice(1) : line }])
-      written++
+      const [event] = await db.appendMany([{ ...common, data: line.startsWith('//') ? line.slice(1) : line }])
+      written = event?.position ?? written
     }
     lines.on('line', (line) => {
       if (/^\s*\/?(quit|exit)\s*$/.test(line)) return lines.close()

@@ -1,6 +1,5 @@
 import { type Command, Option } from 'commander'
-import type { Event } from '../index.ts'
-import { waitForDelivery } from './delivery.ts'
+import { Delivery } from './delivery.ts'
 import { UsageError } from './failure.ts'
 import type { CommonFlags } from './flags.ts'
 import { addCommonFlags, isLocalOnly, seconds } from './flags.ts'
@@ -14,6 +13,12 @@ interface SendFlags extends CommonFlags {
   /** `true`, or the JSON itself. */
   dataJson?: true | string
   wait: number
+}
+
+/** What has been appended, and the position of the last. */
+interface Sent {
+  count: number
+  position: number
 }
 
 export function addSend(program: Command): void {
@@ -53,9 +58,14 @@ async function send(text: string[], flags: SendFlags): Promise<void> {
   const data = whole === null ? undefined : dataOf(whole, flags)
   const offline = flags.wait === 0 || isLocalOnly(flags)
   await withDatabase(flags, { offline, status: true }, async (context) => {
-    const count = whole === null ? await sendLines(flags, context) : await append([data], flags, context)
-    if (count === 0) return context.output.status('nothing to send')
-    await reportDelivery(count, offline ? 0 : flags.wait, context)
+    const delivery = new Delivery(context.db)
+    try {
+      const events = whole === null ? await sendLines(flags, context) : await append([data], flags, context)
+      if (events.count === 0) return context.output.status('nothing to send')
+      await reportDelivery(events, delivery, offline ? 0 : flags.wait, context)
+    } finally {
+      delivery.close()
+    }
   })
 }
 
@@ -71,21 +81,18 @@ function dataOf(text: string, { dataJson }: SendFlags, where = ''): unknown {
   }
 }
 
-async function append(items: unknown[], { subject, type }: SendFlags, { db, output }: Context): Promise<number> {
+async function append(items: unknown[], { subject, type }: SendFlags, { db, output }: Context): Promise<Sent> {
   const common = type === undefined ? { subject } : { subject, type }
-  for (const event of await db.appendMany(items.map((data) => ({ ...common, data })))) await print(event)
-  return items.length
-
-  function print(event: Event): Promise<void> {
-    return output.json ? output.event(event) : output.line(event.id)
-  }
+  const events = await db.appendMany(items.map((data) => ({ ...common, data })))
+  for (const event of events) await (output.json ? output.event(event) : output.line(event.id))
+  return { count: events.length, position: events.at(-1)?.position ?? 0 }
 }
 
 /** Appends each piece of input as it comes, so that a live source is live. */
-async function sendLines(flags: SendFlags, context: Context): Promise<number> {
+async function sendLines(flags: SendFlags, context: Context): Promise<Sent> {
   const { output } = context
   if (process.stdin.isTTY) output.status('one event per line; Ctrl-D ends')
-  let count = 0
+  const sent: Sent = { count: 0, position: 0 }
   let lineNumber = 0
   for await (const lines of inputLines(context.signal)) {
     const items: unknown[] = []
@@ -100,12 +107,15 @@ async function sendLines(flags: SendFlags, context: Context): Promise<number> {
         break
       }
     }
-    if (items.length > 0) count += await append(items, flags, context)
+    if (items.length > 0) {
+      const { count, position } = await append(items, flags, context)
+      Object.assign(sent, { count: sent.count + count, position })
+    }
     if (failure === null) continue
-    if (count > 0) output.status(`${counted(count, 'event')} stored before that`)
+    if (sent.count > 0) output.status(`${counted(sent.count, 'event')} stored before that`)
     throw failure
   }
-  return count
+  return sent
 }
 
 /** The complete lines of standard input, in the portions it comes in. */
@@ -128,15 +138,17 @@ async function* inputLines(signal: AbortSignal): AsyncGenerator<string[]> {
   if (rest !== '' && !signal.aborted) yield [rest]
 }
 
-async function reportDelivery(count: number, wait: number, { db, output, signal }: Context): Promise<void> {
+async function reportDelivery(
+  { count, position }: Sent,
+  delivery: Delivery,
+  wait: number,
+  { db, output, signal }: Context,
+): Promise<void> {
   const { green, yellow } = output.statusColors
   const what = counted(count, 'event')
   if (wait === 0) return output.status(`${yellow('…')} ${what} stored; handed over when this database is next online`)
-  const holders = await waitForDelivery(db, wait * 1000, signal)
-  if (holders.length > 0) {
-    const who = holders.map(({ peerId, transport }) => `${short(peerId)} over ${transport}`).join(', ')
-    return output.status(`${green('✓')} ${what} delivered to ${who}`)
-  }
+  const holders = await delivery.of(position, wait * 1000, signal)
+  if (holders.length > 0) return output.status(`${green('✓')} ${what} delivered to ${holders.map(short).join(', ')}`)
   const why = db.sync.peers().length === 0 ? 'nobody else is there' : 'nobody has confirmed it yet'
   output.status(`${yellow('…')} ${what} stored; ${why}. Handed over when this database is next online`)
 }
