@@ -308,6 +308,8 @@ export class End {
   readonly node: Node
   readonly session: Session
   peer: End | null = null
+  /** The other side reads nothing. */
+  isStuck = false
   /** What is on its way here. */
   inbox: Buffer[] = []
   inboxBytes = 0
@@ -329,7 +331,7 @@ export class End {
   }
 
   get isBlocked(): boolean {
-    return this.peer === null || this.peer.inboxBytes >= this.#world.pipeBytes
+    return this.isStuck || (this.peer?.inboxBytes ?? 0) >= this.#world.pipeBytes
   }
 
   start(): void {
