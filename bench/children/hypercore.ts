@@ -45,7 +45,7 @@ if (options.key !== undefined && options.expect === undefined) {
   })().catch(() => {})
 }
 const discovery = swarm.join(TOPIC, { server: true, client: true })
-await swarm.flush()
+await discovery.refresh()
 const again = setInterval(() => {
   if (swarm.connections.size === 0) void discovery.refresh()
   else clearInterval(again)

@@ -1,6 +1,6 @@
 import Sqlite from 'better-sqlite3'
 import { randomBytes } from 'node:crypto'
-import { MIGRATIONS } from '../../src/store/schema.ts'
+import { open } from 'peerlog'
 
 /** Bytes of a sealed benchmark event as it is stored. */
 const ROW_BYTES = 300
@@ -24,13 +24,19 @@ export class BareSqlite {
   #position = 0
   #prefix = 0
 
-  constructor(file: string) {
-    this.#db = new Sqlite(file)
+  /** A file whose tables peerlog has made. */
+  static async create(file: string): Promise<BareSqlite> {
+    const db = await open({ databaseId: 'bench', path: file, transport: { mode: 'disabled' } })
+    await db.close()
+    return new BareSqlite(new Sqlite(file))
+  }
+
+  private constructor(db: Sqlite.Database) {
+    this.#db = db
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = NORMAL')
     this.#db.pragma('cache_size = -32768')
     this.#db.pragma('wal_autocheckpoint = 4096')
-    this.#db.exec(MIGRATIONS.join(';'))
     this.#event = this.#db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
     this.#id = this.#db.prepare('INSERT INTO ids VALUES (?, ?)')
     this.#author = this.#db.prepare('INSERT OR REPLACE INTO authors VALUES (1, ?, ?, ?, ?, ?, 0, NULL)')

@@ -30,7 +30,7 @@ async function withPeerlog(folder: string, work: (db: Database) => Promise<numbe
 }
 
 async function withBare(folder: string, work: (db: BareSqlite) => Promise<number>): Promise<number> {
-  const db = new BareSqlite(path.join(folder, `${performance.now()}.db`))
+  const db = await BareSqlite.create(path.join(folder, `${performance.now()}.db`))
   const result = await work(db)
   db.close()
   return result

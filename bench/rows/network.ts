@@ -79,8 +79,8 @@ async function catchUp(folder: string, source: string, transport: Transport): Pr
   return (CATCH_UP_EVENTS / (ms as number)) * 1000
 }
 
-function bareInsert(folder: string): number {
-  const db = new BareSqlite(path.join(folder, `${performance.now()}.db`))
+async function bareInsert(folder: string): Promise<number> {
+  const db = await BareSqlite.create(path.join(folder, `${performance.now()}.db`))
   const start = performance.now()
   for (let n = 0; n < CATCH_UP_EVENTS; n += 200) db.insert(200)
   const ms = performance.now() - start

@@ -104,10 +104,11 @@ export class Session {
 
   /** The replica has changed, by us or by any peer; `fromThisPeer`: by what this session received. */
   changed(changes: readonly ReplicaChange[], fromThisPeer: boolean): void {
-    if (this.ended) return
+    // What happens before our root is sent is part of it.
+    if (this.ended || this.#sentRoot === null) return
     const { puller } = this.#receiver
     for (const { run, log, local } of changes) {
-      if (this.#sentRoot !== null) this.#remote.grown(log.hex, run.from)
+      this.#remote.grown(log.hex, run.from)
       if (fromThisPeer) {
         this.#remote.atLeast(log.hex, run.from + run.events.length)
         puller.settle(log.hex)

@@ -28,6 +28,7 @@ export class Teller {
 
   tellAll(): void {
     this.#all = { logs: [...this.#replica.logs()], next: 0 }
+    this.#news.clear()
   }
 
   tell(hex: string): void {

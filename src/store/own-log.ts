@@ -62,7 +62,7 @@ function randomFill(into: Uint8Array): void {
     randomFillSync(RANDOM)
     randomUsed = 0
   }
-  randomUsed += RANDOM.copy(into as Buffer, 0, randomUsed, randomUsed + into.length)
+  randomUsed += RANDOM.copy(into, 0, randomUsed, randomUsed + into.length)
 }
 
 /** The log that this replica writes: encodes, seals, hashes and signs new events, and links them to what it has seen. */

@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import { hash } from '../../src/base/hash.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
-import type { Head, Message } from '../../src/broadcast/messages.ts'
+import type { Head, Message, RangeRequest } from '../../src/broadcast/messages.ts'
 import * as messages from '../../src/broadcast/messages.ts'
 import type { Run } from '../../src/event/run.ts'
 import type { AuthorLog } from '../arbitraries.ts'
@@ -87,6 +87,11 @@ export class Stranger {
 
   readTypes(): string[] {
     return this.read().map(({ type }) => type)
+  }
+
+  /** The ranges that it was asked for since it last read. */
+  ranges(): RangeRequest[] {
+    return this.read().flatMap((message) => (message.type === 'request' ? message.ranges : []))
   }
 
   /** Time passes; the stranger shows that it is there, and acknowledges nothing. */

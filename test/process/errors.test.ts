@@ -41,7 +41,7 @@ const local = (path: string, more: Partial<OpenOptions> = {}): OpenOptions => ({
 })
 
 test('transport configurations', async () => {
-  const create = (config: object) => () => createTransport(config as Parameters<typeof createTransport>[0])
+  const create = (config: object) => () => createTransport(config)
   await expectRefusal(create({ mode: 'carrier-pigeon' }), 'INVALID_CONFIG', /hyperswarm.*relay.*disabled/s)
   await expectRefusal(create({ mode: 'relay' }), 'INVALID_CONFIG', /relayUrl/)
   await expectRefusal(create({ mode: 'relay', relayUrl: 'http://example.org' }), 'INVALID_CONFIG', /ws:\/\//)
