@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Event } from '../index.ts'
 import type { Colors } from './colors.ts'
 import { colorsFor } from './colors.ts'
@@ -49,7 +48,7 @@ export class Output {
     if (process.stdout.writableEnded || process.stdout.destroyed) return
     let room = true
     this.#above(() => (room = process.stdout.write(`${text}\n`)))
-    if (!room) await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]).catch(() => {})
+    if (!room) await drained()
   }
 
   /** Tells a person how things stand; `--quiet` silences it. */
@@ -85,4 +84,15 @@ export class Output {
     this.#prompt?.show()
     if (this.#progress !== '') process.stderr.write(this.#progress)
   }
+}
+
+function drained(): Promise<void> {
+  const { stdout } = process
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of ['drain', 'close', 'error']) stdout.off(event, done)
+      resolve()
+    }
+    for (const event of ['drain', 'close', 'error']) stdout.on(event, done)
+  })
 }

@@ -38,7 +38,8 @@ export function watchStatus(db: Database, output: Output): () => void {
     if (ended) return
     synced.delete(peerId)
     if (catchUps.delete(peerId)) output.progress('')
-    const why = reason === undefined || reason === 'closing' ? '' : dim(` (${reason})`)
+    const usual = reason === undefined || reason === 'closing' || reason === 'connection-lost'
+    const why = usual ? '' : dim(` (${reason})`)
     output.status(`${yellow('-')} ${short(peerId)} is gone${why}`)
   })
   sync.on('PeerRefused', ({ peerId, reason, detail, byPeer }) => {

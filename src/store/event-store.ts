@@ -94,7 +94,7 @@ export class EventStore {
     this.#held = new HeldRuns(db)
     this.#own = new OwnLog(authorKeyPair(seed), options.keys, this.#clock)
     this.#writer = new Writer(options.keys, this.#own.hex, this.#logs, this.#table, this.#held, this.#now)
-    this.#reader = new EventReader(db, options.keys.seal, this.#own.hex)
+    this.#reader = new EventReader(db, this.#table, options.keys.seal, this.#own.hex)
     this.#appends = new AppendQueue(
       (items) => this.#append(items),
       () => performance.now(),
@@ -301,7 +301,7 @@ export class EventStore {
   /** Readable events by (clock, author, seq), in batches. */
   scanByClock(pattern: SubjectPattern | null): Generator<Event[]> {
     this.#checkOpen()
-    return this.#batches(this.#reader.scanByClock(pattern))
+    return this.#batches(this.#reader.scanByClock(pattern, this.#logs.all()))
   }
 
   *#batches(batches: Generator<Event[]>): Generator<Event[]> {

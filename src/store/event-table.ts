@@ -16,7 +16,7 @@ export interface Index {
   type: string
 }
 
-interface Stretch {
+export interface Stretch {
   position: number
   /** Events from here on that belong together. */
   count: number
@@ -165,17 +165,24 @@ export class EventTable {
     return { position: extent.position + (seq - extent.seq), count: end - seq }
   }
 
+  /** Where the log's events lie from seq on, stretch by stretch. */
+  *stretches(log: Log, from: number): Generator<Stretch> {
+    for (let seq = from; seq < log.mmr.length;) {
+      const stretch = this.#stretch(log, seq)
+      yield stretch
+      seq += stretch.count
+    }
+  }
+
   /** The log's events from seq on, in order, with the signatures of the heads that they end. */
   *rows(log: Log, from: number): Generator<[Buffer, Buffer | null]> {
-    for (let seq = from; seq < log.mmr.length;) {
-      const { position, count } = this.#stretch(log, seq)
+    for (const { position, count } of this.stretches(log, from)) {
       for (let done = 0; done < count;) {
         const rows = this.#range.all(position + done, position + count, RUN_ROWS)
         if (rows.length === 0) throw corruptFile('events are missing')
         yield* rows
         done += rows.length
       }
-      seq += count
     }
   }
 

@@ -4,7 +4,10 @@ import { MAX_INDEXED_SUBJECTS, MAX_SUBJECT_BYTES, READ_BATCH_EVENTS } from '../b
 import { decodeData } from '../event/data.ts'
 import { decodeEventBody, decodeEventHeader } from '../event/event.ts'
 import type { SubjectPattern } from '../event/subject.ts'
+import { ClockOrder } from './clock-order.ts'
+import type { EventTable } from './event-table.ts'
 import { idStart } from './id-index.ts'
+import type { Log } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
 import { corruptFile } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
@@ -15,7 +18,6 @@ const SCAN_ROWS = 2048
 const AFTER_SUBJECTS = '\u{10ffff}'.repeat(MAX_SUBJECT_BYTES / 4 + 1)
 
 type Row = [position: number, bytes: Buffer, idStart: number]
-type TimeRow = [time: number, tick: number, position: number, subject: number]
 
 /** Reads a database's events in the order of arrival or of their clocks, decoded. */
 export class EventReader {
@@ -27,13 +29,14 @@ export class EventReader {
   readonly #ofSubjectReverse: Statement<[number, number, number], Row>
   readonly #subjectsAt: Statement<[number, number], [number, number]>
   readonly #subjectsAtReverse: Statement<[number, number], [number, number]>
-  readonly #byTime: Statement<[number, number, number, number], TimeRow>
+  readonly #clockOrder: ClockOrder
   readonly #at: Statement<[number], Row>
   readonly #subjectNo: Statement<[string], number>
   readonly #subjectName: Statement<[number], string>
   readonly #subjectRange: Statement<[string, string, number], [number, string]>
 
-  constructor(db: Database, sealKey: Buffer | null, ownAuthor: string) {
+  constructor(db: Database, table: EventTable, sealKey: Buffer | null, ownAuthor: string) {
+    this.#clockOrder = new ClockOrder(db, table)
     this.#sealKey = sealKey
     this.#ownAuthor = ownAuthor
     const rows = <P extends unknown[], R>(sql: string): Statement<P, R> =>
@@ -46,10 +49,6 @@ export class EventReader {
     const subjects = 'SELECT position, subject FROM events WHERE subject IS NOT NULL AND'
     this.#subjectsAt = rows(`${subjects} position > ? ORDER BY position LIMIT ?`)
     this.#subjectsAtReverse = rows(`${subjects} position < ? ORDER BY position DESC LIMIT ?`)
-    this.#byTime = rows(
-      `SELECT time, tick, position, subject FROM events WHERE time IS NOT NULL AND (time, tick, position) > (?, ?, ?)
-       ORDER BY time, tick, position LIMIT ?`,
-    )
     this.#at = rows('SELECT position, bytes, id_start FROM events WHERE position = ?')
     this.#subjectNo = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#subjectName = db.prepare<[number], string>('SELECT name FROM subjects WHERE no = ?').pluck()
@@ -162,45 +161,24 @@ export class EventReader {
     return match
   }
 
-  #nextByTime(time: number, tick: number, position: number): TimeRow[] {
-    const found = this.#byTime.all(time, tick, position, READ_BATCH_EVENTS)
-    const last = found.at(-1)
-    if (last !== undefined && (last[0] - time || last[1] - tick || last[2] - position) <= 0) {
-      throw corruptFile('clocks are out of order')
-    }
-    return found
-  }
-
   #rowAt(position: number): Row {
     const row = this.#at.get(position)
     if (row === undefined) throw corruptFile('events are missing')
     return row
   }
 
-  /** Readable events in the order of (clock, author, seq), the same on every replica. */
-  *scanByClock(pattern: SubjectPattern | null): Generator<Event[]> {
+  /** Readable events of these logs in the order of (clock, author, seq), the same on every replica. */
+  *scanByClock(pattern: SubjectPattern | null, logs: readonly Log[]): Generator<Event[]> {
     const known = new Map<number, boolean>()
-    let [time, tick, position] = [-1, -1, -1]
-    for (;;) {
-      const found = this.#nextByTime(time, tick, position)
-      if (found.length === 0) return
-      // Events of one clock stand in the order of their authors, so none may be left to the next batch.
-      for (let full = found.length === READ_BATCH_EVENTS; full;) {
-        const [lastTime, lastTick, lastPosition] = found.at(-1) as TimeRow
-        const rest = this.#nextByTime(lastTime, lastTick, lastPosition)
-        const same = rest.filter((row) => row[0] === lastTime && row[1] === lastTick)
-        found.push(...same)
-        full = same.length === READ_BATCH_EVENTS
-      }
-      ;[time, tick, position] = found.at(-1) as TimeRow
-      const events: [number, number, Event][] = []
-      for (const row of found) {
-        if (pattern !== null && !this.#isMatch(pattern, row[3], known)) continue
-        const event = this.decode(...this.#rowAt(row[2]))
-        if (event !== null) events.push([row[0], row[1], event])
-      }
-      events.sort((a, b) => a[0] - b[0] || a[1] - b[1] || (a[2].author < b[2].author ? -1 : 1))
-      if (events.length > 0) yield events.map(([, , event]) => event)
+    let events: Event[] = []
+    for (const { position, subject } of this.#clockOrder.merge(logs)) {
+      if (pattern !== null && !this.#isMatch(pattern, subject, known)) continue
+      const event = this.decode(...this.#rowAt(position))
+      if (event !== null) events.push(event)
+      if (events.length < READ_BATCH_EVENTS) continue
+      yield events
+      events = []
     }
+    if (events.length > 0) yield events
   }
 }

@@ -40,7 +40,6 @@ export const MIGRATIONS: readonly string[] = [
     bytes     BLOB    NOT NULL
   ) STRICT;
   CREATE INDEX events_by_subject ON events (subject, position) WHERE subject IS NOT NULL;
-  CREATE INDEX events_by_time ON events (time, tick) WHERE time IS NOT NULL;
 
   CREATE TABLE extents (
     position INTEGER PRIMARY KEY,      -- of the first event of a consecutive stretch

@@ -102,8 +102,11 @@ test('colours are for terminals and for those who insist', async () => {
   expect(await colored({ FORCE_COLOR: '1' }, '--no-color')).toBe(false)
 })
 
-test('a pipe that is closed early ends log quietly', async () => {
+test('a log of twenty thousand events is printed whole, and a pipe that is closed early ends it quietly', async () => {
   await send([], Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`).join(''))
+  const whole = await log('--json')
+  expect(whole).toMatchObject({ code: 0, stderr: '' })
+  expect(jsonLines(whole.stdout)).toHaveLength(20_000)
   const reader = terminal.start(['log', '-k', 'x'])
   await reader.prints(/line 0\n/)
   reader.child.stdout.destroy()
