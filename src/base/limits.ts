@@ -58,6 +58,8 @@ export const RECONNECT_MAX_MS = 30_000
 export const MMR_CHECKPOINT_EVENTS = 4096
 /** Ids kept in memory before they are sorted and merged into the index on disk. */
 export const ID_INDEX_BATCH = 65_536
+/** Ids that are merged at once, at least. */
+export const ID_MERGE_LUMP = 512
 /** Subjects whose numbers are kept in memory. */
 export const SUBJECT_CACHE_ENTRIES = 10_000
 /** Subjects that a pattern may match for its reads to use the index of each. */

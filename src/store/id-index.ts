@@ -1,4 +1,4 @@
-import { ID_INDEX_BATCH } from '../base/limits.ts'
+import { ID_INDEX_BATCH, ID_MERGE_LUMP } from '../base/limits.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 /** Bits of an id that stand beside each event. */
@@ -25,6 +25,8 @@ export class IdIndex {
   /** Full and sorted batches, the oldest of them being merged. More than one only after very large transactions. */
   readonly #full: Batch[] = []
   #staged = 0
+  /** Ids that should have been merged by now. */
+  #due = 0
   readonly #insert: Statement<[number, number]>
   readonly #select: Statement<[number], number>
   readonly #setUpTo: Statement<[number]>
@@ -53,13 +55,17 @@ export class IdIndex {
   }
 
   /**
-   * Inside a transaction: merges twice as many ids as the transaction adds, and so keeps ahead of adding. Where a single
-   * transaction has added several batches, each later one merges a whole batch.
+   * Inside a transaction: merges twice as many ids as are added, and so keeps ahead of adding; a lump at a time, since
+   * neighbours in the index share its pages. Where a single transaction has added several batches, each later one merges a
+   * whole batch.
    */
   merge(added: number): void {
     const batch = this.#full[0]
     if (batch === undefined) return
-    const end = this.#full.length > 1 ? ID_INDEX_BATCH : Math.min(ID_INDEX_BATCH, batch.count + 2 * added + 1)
+    this.#due += 2 * added
+    if (this.#due < ID_MERGE_LUMP && this.#full.length === 1) return
+    const end = this.#full.length > 1 ? ID_INDEX_BATCH : Math.min(ID_INDEX_BATCH, batch.count + this.#due)
+    this.#due = 0
     for (let i = batch.count; i < end; i++) {
       const entry = batch.entries[i] as number
       const prefix = Math.floor(entry / ID_INDEX_BATCH)

@@ -125,7 +125,6 @@ describe('an intruder who knows the topic but not the secret', () => {
     }
     await a.append('a', { secret: 'later' })
     await until('the later event', () => b.frontierRoot() === a.frontierRoot())
-    expect(new Set(typesOf(told)).isSubsetOf?.(new Set(['hello', 'goodbye'])) ?? true).toBe(true)
     for (const heard of told) expect(heard.reduce((sum, bytes) => sum + bytes.length, 0)).toBeLessThan(80)
     expect(typesOf(told).every((type) => type === 'hello' || type === 'goodbye')).toBe(true)
     expect(ofType(events, 'PeerConnected')).toHaveLength(1)
@@ -312,9 +311,7 @@ describe('databases', () => {
       expect(late.position).toBe(reached)
       await until('some progress', () => late.position > reached)
       reached = late.position
-      const closing = late.close()
-      reached = Math.max(reached, 0)
-      await closing
+      await late.close()
       const store = await open({ databaseId: ID, path: file, transport: { mode: 'disabled' } })
       reached = store.position
       await store.close()
@@ -420,10 +417,8 @@ describe('databases', () => {
     const author = Buffer.from(a.author, 'hex')
     const deaf = transportOn(network)
     await deaf.announce(keys.meeting)
-    const connections: Connection[] = []
     void (async () => {
       for await (const connection of deaf.connect(keys.meeting)) {
-        connections.push(connection)
         const { initiator, handshakeHash } = connection
         for (const bytes of [
           messages.encodeHello(admissionProof(keys.admission, handshakeHash, initiator)),
@@ -441,6 +436,5 @@ describe('databases', () => {
     const started = performance.now()
     await Promise.all([a.close(), a.close()])
     expect(performance.now() - started).toBeLessThan(8000)
-    expect(connections).toHaveLength(1)
   })
 })

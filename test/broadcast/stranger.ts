@@ -13,7 +13,7 @@ import { End, keys } from './world.ts'
 /** A log that exists outside of any store. */
 export function foreignLog(author: number, events: number, data: string | Buffer = '1'): AuthorLog {
   const bodies = Array.from({ length: events }, (_, i) =>
-    plainBody({ time: 1_700_000_000_000 + i, data: typeof data === 'string' ? Buffer.from(data) : data }),
+    plainBody({ time: 1_700_000_000_000 + i, data: Buffer.from(data) }),
   )
   return makeLog(bodies, { keys: testAuthor(author), databaseTag: keys.tag })
 }

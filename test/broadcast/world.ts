@@ -63,8 +63,8 @@ export class World {
   }
 
   /** @param author number that the author's key is made from; by default a key of its own. */
-  node(author: number = ++this.#authors, clockAhead = 0): Node {
-    const node = new Node(this, author, clockAhead)
+  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:'): Node {
+    const node = new Node(this, author, clockAhead, path)
     this.nodes.push(node)
     return node
   }
@@ -180,11 +180,11 @@ export class Node {
   heldAt = Infinity
   readonly delivered: string[] = []
 
-  constructor(world: World, author: number, clockAhead: number) {
+  constructor(world: World, author: number, clockAhead: number, path: string) {
     this.world = world
     this.name = `node ${world.nodes.length}`
     this.store = EventStore.open({
-      path: ':memory:',
+      path,
       databaseId: DATABASE,
       keys,
       authorSeed: Buffer.alloc(32, author),
