@@ -106,12 +106,13 @@ export class Replication implements LinkHandlers {
 
   async #close(): Promise<void> {
     this.#stopListening?.()
-    this.#abort.abort()
     clearTimeout(this.#heldTimer)
     for (const link of this.#links) {
       link.session.close()
       link.pump()
     }
+    // Only now: what ends the transport's iteration must not overtake the farewells.
+    this.#abort.abort()
     await Promise.all(this.#tasks)
   }
 

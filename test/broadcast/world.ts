@@ -76,7 +76,7 @@ export class World {
   }
 
   close(): void {
-    for (const link of [...this.links]) link.cut()
+    for (const link of this.links.slice()) link.cut()
     for (const { store } of this.nodes) store.close()
   }
 

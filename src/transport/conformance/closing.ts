@@ -44,6 +44,17 @@ export function closingCases(): ConformanceCase[] {
       },
     },
     {
+      name: 'a farewell arrives that was sent right before the transport disconnects',
+      run: async (stage) => {
+        const { a, ab, ba } = await stage.pair()
+        const farewell = ab.send(numbered(9))
+        const closed = ab.close('going')
+        await Promise.all([farewell, closed, a.transport.disconnect()])
+        assert.equal(numberOf(await ba.receive()), 9)
+        assert.equal(await ba.receive(), null)
+      },
+    },
+    {
       name: 'after closing, what had arrived can still be read, then null for ever',
       run: async (stage) => {
         const { ab, ba } = await stage.pair()

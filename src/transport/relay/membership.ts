@@ -131,6 +131,7 @@ export class Membership {
     iteration.handshakes.add(channel)
     try {
       const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
+      iteration.handshakes.delete(channel)
       lookAgain = await this.#keep(connection, iteration)
     } catch {
       // It was no peer of ours, or is gone again.
