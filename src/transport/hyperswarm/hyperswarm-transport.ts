@@ -251,7 +251,11 @@ class HyperswarmTransport implements Transport {
     const swarm = this.#swarm
     if (swarm === null) return
     const destroyed = swarm.destroy().catch(() => {})
-    if (!(await within(UNANNOUNCE_MS, destroyed))) await swarm.destroy({ force: true }).catch(() => {})
+    // Without a DHT node that answers there is nobody to take an announcement back from.
+    const patience = swarm.dht.bootstrapped ? UNANNOUNCE_MS : 0
+    if (await within(patience, destroyed)) return
+    await swarm.dht.destroy({ force: true }).catch(() => {})
+    await within(UNANNOUNCE_MS, destroyed)
   }
 
   #assertOpen(): void {
