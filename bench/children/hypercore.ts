@@ -34,7 +34,14 @@ swarm.on('connection', (connection) => {
 })
 const sent = (): number => Number(process.hrtime.bigint() / 1000n)
 onMessage('append', () => void core.append(Buffer.from(JSON.stringify({ sent: sent() }))))
-onMessage('end', () => void swarm.destroy().then(() => core.close()).then(() => process.disconnect()))
+onMessage(
+  'end',
+  () =>
+    void swarm
+      .destroy()
+      .then(() => core.close())
+      .then(() => process.disconnect()),
+)
 if (options.key !== undefined && options.expect === undefined) {
   let next = core.length
   void (async () => {

@@ -4,7 +4,8 @@ export const SUBJECTS = 20
 /** 32 bytes that seal the benchmark databases. */
 export const SECRET: Uint8Array = new Uint8Array(32).fill(7)
 
-const FILLER = 'lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco laboris nisi'
+const FILLER =
+  'lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco laboris nisi'
 
 export interface BenchData {
   n: number

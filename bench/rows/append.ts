@@ -45,7 +45,8 @@ async function withHypercore(folder: string, work: (core: Hypercore) => Promise<
 }
 
 const block = (n: number): Buffer => Buffer.from(JSON.stringify(benchData(n)))
-const batch = <T>(start: number, make: (n: number) => T): T[] => Array.from({ length: BATCH }, (_, i) => make(start + i))
+const batch = <T>(start: number, make: (n: number) => T): T[] =>
+  Array.from({ length: BATCH }, (_, i) => make(start + i))
 
 /** Appends in batches of 1000, in one's and with 500 in flight. */
 export async function appendRows(): Promise<BenchRow[]> {

@@ -14,7 +14,8 @@ const ROUNDS = 3
 const LIVE_EVENTS = 1500
 const LIVE_PAUSE_MS = 3
 
-type Transport = { mode: 'hyperswarm'; bootstrap: { host: string; port: number }[] } | { mode: 'relay'; relayUrl: string }
+type Transport =
+  { mode: 'hyperswarm'; bootstrap: { host: string; port: number }[] } | { mode: 'relay'; relayUrl: string }
 
 /** Catch-up of 200 000 events and live latency, between two processes. */
 export async function networkRows(): Promise<BenchRow[]> {

@@ -86,7 +86,7 @@ export const MAX_WANTED_LOGS = 131_072
 /** Runs in one frame: each costs a signature check. */
 export const MAX_RUNS_PER_FRAME = 512
 /** Bytes of the events of one run in a frame, so that a run that was stored fits every message made from it. */
-export const MAX_RUN_BYTES: number = MAX_EVENT_BYTES
+export const MAX_RUN_BYTES: number = 1 * MiB
 /** Bytes of frames sent to a peer that it has not yet stored and acknowledged. */
 export const SERVE_WINDOW_BYTES: number = 4 * MiB
 /** Bytes of new events waiting to be pushed to a peer; beyond it only their lengths are announced. */

@@ -166,7 +166,11 @@ export function decodeEventHeader(bytes: Buffer): EventHeader | EventFault {
  *
  * @param sealKey the database's; with one, an event that is not sealed is refused: a peer without the key could have made it.
  */
-export function decodeEventBody(bytes: Buffer, header: EventHeader, sealKey: Uint8Array | null): EventBody | EventFault {
+export function decodeEventBody(
+  bytes: Buffer,
+  header: EventHeader,
+  sealKey: Uint8Array | null,
+): EventBody | EventFault {
   if (!header.sealed) {
     return sealKey === null ? decodeBody(bytes.subarray(header.headerBytes)) : 'NOT_SEALED'
   }

@@ -64,7 +64,7 @@ function matchLevels(pattern: string[], levels: string[]): boolean {
   let p = 0
   let fallback = -1
   let resume = 0
-  for (let l = 0; l < levels.length; ) {
+  for (let l = 0; l < levels.length;) {
     const want = pattern[p]
     if (want === '**') {
       fallback = p++
@@ -88,7 +88,7 @@ function matchLevel(pattern: string, text: string): boolean {
   let p = 0
   let fallback = -1
   let resume = 0
-  for (let t = 0; t < text.length; ) {
+  for (let t = 0; t < text.length;) {
     if (pattern[p] === '*') {
       fallback = p++
       resume = t

@@ -7,7 +7,10 @@ import type { EventStoreOptions } from './event-store.ts'
 import type { OpenDatabase } from './sqlite.ts'
 
 /** That the file is of this database and this secret; noted in a new one. */
-export function checkIdentity({ db, created }: OpenDatabase, { databaseId, keys, path, readOnly }: EventStoreOptions): void {
+export function checkIdentity(
+  { db, created }: OpenDatabase,
+  { databaseId, keys, path, readOnly }: EventStoreOptions,
+): void {
   const check = hash([Buffer.from('peerlog 1 secret check\0', 'utf8'), keys.admission])
   const meta = new Map(
     db

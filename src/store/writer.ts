@@ -31,14 +31,7 @@ export class Writer {
   readonly #held: HeldRuns
   readonly #now: () => number
 
-  constructor(
-    keys: DatabaseKeys,
-    ownAuthor: string,
-    logs: Logs,
-    table: EventTable,
-    held: HeldRuns,
-    now: () => number,
-  ) {
+  constructor(keys: DatabaseKeys, ownAuthor: string, logs: Logs, table: EventTable, held: HeldRuns, now: () => number) {
     this.#keys = keys
     this.#ownAuthor = ownAuthor
     this.#logs = logs
@@ -109,7 +102,14 @@ export class Writer {
     }
     this.#table.checkpoint(log, log.mmr, verified.ids)
     const { time, tick } = clock
-    const after: Log = { ...log, mmr: verified.mmr, root: verified.mmr.root(), position: this.#table.nextPosition - 1, time, tick }
+    const after: Log = {
+      ...log,
+      mmr: verified.mmr,
+      root: verified.mmr.root(),
+      position: this.#table.nextPosition - 1,
+      time,
+      tick,
+    }
     staged.logs.set(hex, after)
     staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#ownAuthor })
     return 'stored'

@@ -8,7 +8,7 @@ import path from 'node:path'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import Sqlite from 'better-sqlite3'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { MAX_MESSAGE_BYTES } from '../../src/base/limits.ts'
 import * as messages from '../../src/broadcast/messages.ts'
 import { encodeForkProof } from '../../src/event/fork.ts'
@@ -60,6 +60,7 @@ function record(): { said: Buffer[]; ids: Set<string> } {
 
 it(`survives ${SECONDS} seconds of it`, { timeout: (SECONDS + 60) * 1000 }, async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'peerlog-fuzz-'))
+  onTestFinished(() => fs.rmSync(folder, { recursive: true, force: true }))
   const file = path.join(folder, 'fuzzed.db')
   const world = new World({ seed: SEED })
   const { said, ids } = record()
@@ -169,5 +170,4 @@ it(`survives ${SECONDS} seconds of it`, { timeout: (SECONDS + 60) * 1000 }, asyn
   const db = new Sqlite(file, { readonly: true })
   expect(db.pragma('integrity_check', { simple: true })).toBe('ok')
   db.close()
-  fs.rmSync(folder, { recursive: true, force: true })
 })

@@ -150,7 +150,12 @@ test('a peer killed in the middle of a catch-up goes on where it was', async () 
     expect(await again.close()).toBe(0)
     expect(await source.close()).toBe(0)
   }
-  await expectAll([a, b], linesOf(30_000, 'a').concat(linesOf(500, 'b', 'after')).sort())
+  await expectAll(
+    [a, b],
+    linesOf(30_000, 'a')
+      .concat(linesOf(500, 'b', 'after'))
+      .sort(),
+  )
 })
 
 test('local only: the same API, no socket, and the process ends by itself after close()', async () => {

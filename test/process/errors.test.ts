@@ -29,7 +29,12 @@ async function expectRefusal(run: () => unknown, code: ErrorCode, says: RegExp):
 function snapshot(folder: Folder): Record<string, string> {
   const names = readdirSync(folder.path).toSorted()
   return Object.fromEntries(
-    names.map((name) => [name, createHash('sha256').update(readFileSync(folder.file(name))).digest('hex')]),
+    names.map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(folder.file(name)))
+        .digest('hex'),
+    ]),
   )
 }
 
@@ -52,7 +57,11 @@ test('a wrong configuration leaves no file behind', async () => {
   using folder = new Folder()
   const options = local(folder.file('x.db'), { transport: { mode: 'relay' } })
   await expectRefusal(() => open(options), 'INVALID_CONFIG', /relayUrl/)
-  await expectRefusal(() => open({ ...local(folder.file('x.db')), databaseid: 'x' } as never), 'INVALID_CONFIG', /databaseId/)
+  await expectRefusal(
+    () => open({ ...local(folder.file('x.db')), databaseid: 'x' } as never),
+    'INVALID_CONFIG',
+    /databaseId/,
+  )
   expect(snapshot(folder)).toEqual({})
 })
 
@@ -80,7 +89,11 @@ test('the database of another id, or of another secret', async () => {
   await db.append('t', 1)
   await db.close()
   const before = snapshot(folder)
-  await expectRefusal(() => open(local(folder.file('x.db'), { databaseId: 'else' })), 'OTHER_DATABASE', /'errors'.*'else'/)
+  await expectRefusal(
+    () => open(local(folder.file('x.db'), { databaseId: 'else' })),
+    'OTHER_DATABASE',
+    /'errors'.*'else'/,
+  )
   const secret = new Uint8Array(32)
   await expectRefusal(() => open(local(folder.file('x.db'), { secret })), 'WRONG_SECRET', /another secret/)
   expect(snapshot(folder)['x.db']).toBe(before['x.db'])

@@ -132,30 +132,33 @@ describe('a relay operator who tampers causes a reconnect, never a wrong or lost
 test.each([
   ['the wrong secret', new Uint8Array(32).fill(12)],
   ['no secret', undefined],
-])('a peer with the right topic and %s gets nothing but a refusal, and the honest side goes on', async (_name, wrong) => {
-  using folder = new Folder()
-  const databaseId = 'guarded'
-  const shared = { databaseId, secret: SECRET, transport: { mode: 'relay', relayUrl: relay.url } } as const
-  await using honest = await open({ ...shared, path: folder.file('honest.db') })
-  await honest.append('t', 'only for members')
-  const refused = new Promise((resolve) => honest.sync.once('PeerRefused', resolve))
+])(
+  'a peer with the right topic and %s gets nothing but a refusal, and the honest side goes on',
+  async (_name, wrong) => {
+    using folder = new Folder()
+    const databaseId = 'guarded'
+    const shared = { databaseId, secret: SECRET, transport: { mode: 'relay', relayUrl: relay.url } } as const
+    await using honest = await open({ ...shared, path: folder.file('honest.db') })
+    await honest.append('t', 'only for members')
+    const refused = new Promise((resolve) => honest.sync.once('PeerRefused', resolve))
 
-  const topic = deriveTopic(databaseId, (await deriveDatabaseKeys(databaseId, SECRET)).topic as Buffer)
-  const keys = await deriveDatabaseKeys(databaseId, wrong)
-  const store = EventStore.open({ path: ':memory:', databaseId, keys })
-  const transport = createTransport({ mode: 'relay', relayUrl: relay.url })
-  const intruder = new SyncBroadcaster()
-  const turnedAway = new Promise((resolve) => intruder.once('PeerRefused', resolve))
-  intruder.replicate({ store, topic, admissionKey: keys.admission, transports: [transport] })
-  expect(await refused).toMatchObject({ reason: 'not-admitted' })
-  expect(await turnedAway).toMatchObject({ reason: 'not-admitted' })
-  expect(store.position).toBe(0)
-  expect(honest.sync.peers()).toEqual([])
+    const topic = deriveTopic(databaseId, (await deriveDatabaseKeys(databaseId, SECRET)).topic as Buffer)
+    const keys = await deriveDatabaseKeys(databaseId, wrong)
+    const store = EventStore.open({ path: ':memory:', databaseId, keys })
+    const transport = createTransport({ mode: 'relay', relayUrl: relay.url })
+    const intruder = new SyncBroadcaster()
+    const turnedAway = new Promise((resolve) => intruder.once('PeerRefused', resolve))
+    intruder.replicate({ store, topic, admissionKey: keys.admission, transports: [transport] })
+    expect(await refused).toMatchObject({ reason: 'not-admitted' })
+    expect(await turnedAway).toMatchObject({ reason: 'not-admitted' })
+    expect(store.position).toBe(0)
+    expect(honest.sync.peers()).toEqual([])
 
-  await using member = await open({ ...shared, path: folder.file('member.db') })
-  await untilHas(member, 1)
-  expect(await lines(member)).toEqual(['"only for members"'])
-  await intruder.close()
-  await transport.disconnect()
-  store.close()
-})
+    await using member = await open({ ...shared, path: folder.file('member.db') })
+    await untilHas(member, 1)
+    expect(await lines(member)).toEqual(['"only for members"'])
+    await intruder.close()
+    await transport.disconnect()
+    store.close()
+  },
+)
