@@ -54,8 +54,9 @@ export const RECONNECT_MAX_MS = 30_000
 
 // ---- store ----------------------------------------------------------------------------------------------------
 
-/** Events between two stored states of a log's MMR: what it costs at most to know the peaks at any length. */
+/** Events, and bytes of them, after which a log's MMR is stored: about what it costs to know the peaks at any length. */
 export const MMR_CHECKPOINT_EVENTS = 4096
+export const MMR_CHECKPOINT_BYTES: number = 4 * MiB
 /** Ids kept in memory before they are sorted and merged into the index on disk. */
 export const ID_INDEX_BATCH = 65_536
 /** Ids that are merged at once, at least. */
@@ -68,6 +69,8 @@ export const MAX_INDEXED_SUBJECTS = 16
 export const MAX_HELD_BYTES: number = 16 * MiB
 /** Events that one read hands out before other work gets its turn. */
 export const READ_BATCH_EVENTS = 256
+/** Bytes of events that one read holds in memory, and one event more. */
+export const READ_BATCH_BYTES: number = 4 * MiB
 /** Milliseconds of appends without a pause before other work gets its turn. */
 export const APPEND_BURST_MS = 8
 

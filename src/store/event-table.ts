@@ -1,5 +1,5 @@
 import { hash } from '../base/hash.ts'
-import { MAX_RUN_EVENTS, MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
+import { MAX_RUN_EVENTS, MMR_CHECKPOINT_BYTES, MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { Run } from '../event/run.ts'
 import type { Signature } from '../event/signature.ts'
@@ -51,6 +51,8 @@ export class EventTable {
   #lastAuthor = 0
   #lastSeq = -1
   readonly #subjects = new Map<string, number>()
+  /** By author: the length at the last checkpoint, and bytes of events since. */
+  readonly #sinceCheckpoint = new Map<number, { length: number; bytes: number }>()
   readonly #insert: Statement<EventRow>
   readonly #insertExtent: Statement<[number, number, number]>
   readonly #insertCheckpoint: Statement<[number, number, Buffer]>
@@ -118,15 +120,23 @@ export class EventTable {
     return position
   }
 
-  /** Inside a transaction: notes the MMR's state if these ids carry the log past a checkpoint. */
-  checkpoint(log: Log, before: Mmr, ids: readonly Buffer[]): void {
-    let mmr: Mmr | null = null
-    let next = (Math.floor(before.length / MMR_CHECKPOINT_EVENTS) + 1) * MMR_CHECKPOINT_EVENTS
-    for (let added = 0; before.length + ids.length >= next; next += MMR_CHECKPOINT_EVENTS) {
-      mmr ??= before.clone()
-      while (mmr.length < next) mmr.append(ids[added++] as Buffer)
-      this.#insertCheckpoint.run(log.no, next, mmr.peaks())
+  /**
+   * Inside a transaction: notes the MMR's state now and then, so that the peaks at any length are known after hashing
+   * a bounded number of events and bytes.
+   *
+   * @param bytes of the events between `log` and `after`.
+   */
+  checkpoint(log: Log, after: Mmr, bytes: number): void {
+    let since = this.#sinceCheckpoint.get(log.no)
+    if (since === undefined) {
+      since = { length: this.#findCheckpoint.get(log.no, log.mmr.length)?.length ?? 0, bytes: 0 }
+      this.#sinceCheckpoint.set(log.no, since)
     }
+    since.bytes += bytes
+    if (after.length - since.length < MMR_CHECKPOINT_EVENTS && since.bytes < MMR_CHECKPOINT_BYTES) return
+    this.#insertCheckpoint.run(log.no, after.length, after.peaks())
+    since.length = after.length
+    since.bytes = 0
   }
 
   /** After a rollback: back to what the file says. */
@@ -135,6 +145,7 @@ export class EventTable {
     this.#lastAuthor = 0
     this.#lastSeq = -1
     this.#subjects.clear()
+    this.#sinceCheckpoint.clear()
   }
 
   #subjectNo(name: string): number {

@@ -28,7 +28,6 @@ export interface Segment {
   run: Run
   ids: Buffer[]
   timestamps: Timestamp[]
-  before: Mmr
   after: Mmr
   /** MMR root that was signed. */
   root: Buffer
@@ -149,7 +148,7 @@ export class OwnLog {
     const root = after.root()
     const signature = signHead({ databaseTag: this.#keys.tag, author, length: after.length, root }, this.keyPair)
     const run = { author, from: before.length, peaks: null, signature, events }
-    return { run, ids, timestamps, before, after, root }
+    return { run, ids, timestamps, after, root }
   }
 }
 

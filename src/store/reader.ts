@@ -1,6 +1,6 @@
 import { toHex } from '../base/bytes.ts'
 import { hash } from '../base/hash.ts'
-import { MAX_INDEXED_SUBJECTS, MAX_SUBJECT_BYTES, READ_BATCH_EVENTS } from '../base/limits.ts'
+import { MAX_INDEXED_SUBJECTS, MAX_SUBJECT_BYTES, READ_BATCH_BYTES, READ_BATCH_EVENTS } from '../base/limits.ts'
 import { decodeData } from '../event/data.ts'
 import { decodeEventBody, decodeEventHeader } from '../event/event.ts'
 import type { SubjectPattern } from '../event/subject.ts'
@@ -25,8 +25,8 @@ export class EventReader {
   readonly #ownAuthor: string
   readonly #all: Statement<[number, number], Row>
   readonly #allReverse: Statement<[number, number], Row>
-  readonly #ofSubject: Statement<[number, number, number], Row>
-  readonly #ofSubjectReverse: Statement<[number, number, number], Row>
+  readonly #ofSubject: Statement<[number, number, number], number>
+  readonly #ofSubjectReverse: Statement<[number, number, number], number>
   readonly #subjectsAt: Statement<[number, number], [number, number]>
   readonly #subjectsAtReverse: Statement<[number, number], [number, number]>
   readonly #clockOrder: ClockOrder
@@ -44,8 +44,11 @@ export class EventReader {
     const from = 'SELECT position, bytes, id_start FROM events WHERE subject IS NOT NULL AND'
     this.#all = rows(`${from} position > ? ORDER BY position LIMIT ?`)
     this.#allReverse = rows(`${from} position < ? ORDER BY position DESC LIMIT ?`)
-    this.#ofSubject = rows(`${from} subject = ? AND position > ? ORDER BY position LIMIT ?`)
-    this.#ofSubjectReverse = rows(`${from} subject = ? AND position < ? ORDER BY position DESC LIMIT ?`)
+    const places = (sql: string): Statement<[number, number, number], number> =>
+      db.prepare<[number, number, number], number>(sql).pluck()
+    const ofSubject = 'SELECT position FROM events WHERE subject = ? AND position'
+    this.#ofSubject = places(`${ofSubject} > ? ORDER BY position LIMIT ?`)
+    this.#ofSubjectReverse = places(`${ofSubject} < ? ORDER BY position DESC LIMIT ?`)
     const subjects = 'SELECT position, subject FROM events WHERE subject IS NOT NULL AND'
     this.#subjectsAt = rows(`${subjects} position > ? ORDER BY position LIMIT ?`)
     this.#subjectsAtReverse = rows(`${subjects} position < ? ORDER BY position DESC LIMIT ?`)
@@ -115,26 +118,27 @@ export class EventReader {
     reverse: boolean,
   ): { rows: Row[]; last: number; end: boolean } {
     if (pattern === null) {
-      const rows = (reverse ? this.#allReverse : this.#all).all(position, limit)
-      return { rows, last: rows.at(-1)?.[0] ?? position, end: rows.length < limit }
+      const { rows, full } = take((reverse ? this.#allReverse : this.#all).iterate(position, limit), limit)
+      return { rows, last: rows.at(-1)?.[0] ?? position, end: !full }
     }
     const subjects = this.#matching(pattern)
     if (subjects !== null) {
       const statement = reverse ? this.#ofSubjectReverse : this.#ofSubject
-      const rows = subjects.flatMap((no) => statement.all(no, position, limit))
-      if (subjects.length > 1) rows.sort(reverse ? (a, b) => b[0] - a[0] : (a, b) => a[0] - b[0])
-      rows.length = Math.min(rows.length, limit)
-      return { rows, last: rows.at(-1)?.[0] ?? position, end: rows.length < limit }
+      const places = subjects.flatMap((no) => statement.all(no, position, limit))
+      if (subjects.length > 1) places.sort(reverse ? (a, b) => b - a : (a, b) => a - b)
+      const { rows, full } = take(this.#rowsAt(places), limit)
+      return { rows, last: rows.at(-1)?.[0] ?? position, end: !full }
     }
     const found = (reverse ? this.#subjectsAtReverse : this.#subjectsAt).all(position, SCAN_ROWS)
-    const rows: Row[] = []
     const known = new Map<number, boolean>()
-    for (const [at, subject] of found) {
-      if (!this.#isMatch(pattern, subject, known)) continue
-      rows.push(this.#rowAt(at))
-      if (rows.length === limit) return { rows, last: at, end: false }
-    }
+    const places = found.filter(([, subject]) => this.#isMatch(pattern, subject, known)).map(([at]) => at)
+    const { rows, full } = take(this.#rowsAt(places), limit)
+    if (full) return { rows, last: (rows.at(-1) as Row)[0], end: false }
     return { rows, last: found.at(-1)?.[0] ?? position, end: found.length < SCAN_ROWS }
+  }
+
+  *#rowsAt(positions: readonly number[]): Generator<Row> {
+    for (const position of positions) yield this.#rowAt(position)
   }
 
   /** Numbers of the subjects that match, if they are few enough to read each by its index; null if not. */
@@ -181,4 +185,16 @@ export class EventReader {
     }
     if (events.length > 0) yield events
   }
+}
+
+/** The next rows, as many as one batch may have; `full` if there may be more. */
+function take(rows: Iterable<Row>, limit: number): { rows: Row[]; full: boolean } {
+  const taken: Row[] = []
+  let bytes = 0
+  for (const row of rows) {
+    taken.push(row)
+    bytes += row[1]?.length ?? 0
+    if (taken.length === limit || bytes >= READ_BATCH_BYTES) return { rows: taken, full: true }
+  }
+  return { rows: taken, full: false }
 }

@@ -42,7 +42,7 @@ export class Writer {
 
   /** Stores a segment of our own and adds its events, as the user sees them, to `events`. Returns the log after it. */
   storeSegment(log: Log, segment: Segment, items: readonly NewEvent[], events: Event[]): Log {
-    const { run, ids, timestamps, before, after, root } = segment
+    const { run, ids, timestamps, after, root } = segment
     const signature = packSignature(run.signature)
     for (const [i, bytes] of run.events.entries()) {
       const item = items[events.length] as NewEvent
@@ -64,7 +64,7 @@ export class Writer {
         local: true,
       })
     }
-    this.#table.checkpoint(log, before, ids)
+    this.#table.checkpoint(log, after, sizeOf(run.events))
     const { time, tick } = timestamps.at(-1) as Timestamp
     return { ...log, mmr: after, root, position: this.#table.nextPosition - 1, time, tick }
   }
@@ -100,7 +100,7 @@ export class Writer {
       const id = verified.ids[i] as Buffer
       this.#table.insert(log, run.from + i, id, bytes, index, i === run.events.length - 1 ? signature : null)
     }
-    this.#table.checkpoint(log, log.mmr, verified.ids)
+    this.#table.checkpoint(log, verified.mmr, sizeOf(run.events))
     const { time, tick } = clock
     const after: Log = {
       ...log,
@@ -121,4 +121,8 @@ export class Writer {
     staged.logs.set(log.hex, frozen)
     staged.commit.forks.push(frozen)
   }
+}
+
+function sizeOf(events: readonly Buffer[]): number {
+  return events.reduce((sum, event) => sum + event.length, 0)
 }

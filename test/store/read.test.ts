@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_INDEXED_SUBJECTS, READ_BATCH_EVENTS } from '../../src/base/limits.ts'
+import { MAX_INDEXED_SUBJECTS, READ_BATCH_BYTES, READ_BATCH_EVENTS } from '../../src/base/limits.ts'
 import { parseSubjectPattern } from '../../src/event/subject.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
 import type { Event } from '../../src/store/stored-event.ts'
@@ -25,6 +25,20 @@ function naive(all: Event[], pattern: string | null, from: number, reverse: bool
 }
 
 describe('scan', () => {
+  it('holds no more than a few large events in memory at a time', async () => {
+    const store = openStore()
+    const data = new Uint8Array(700_000)
+    for (let i = 0; i < 4; i++) await store.append(Array.from({ length: 5 }, (_, j) => item(`big/${j % 2}`, data)))
+    for (const pattern of [null, 'big/0', 'big/*', 'b*/**']) {
+      for (const reverse of [false, true]) {
+        const parsed = pattern === null ? null : parseSubjectPattern(pattern)
+        const batches = [...store.scan(parsed, reverse ? 1000 : 0, reverse)]
+        for (const batch of batches) expect(batch.length * data.length).toBeLessThan(READ_BATCH_BYTES + 2 * data.length)
+        expect(batches.flat().length).toBe(pattern === 'big/0' ? 12 : 20)
+      }
+    }
+  })
+
   it('gives what a naive filter gives: any pattern, place and direction, with an index and without', async () => {
     const level = fc.constantFrom('a', 'ab', 'b', 'é', '\u{10ffff}', '\u{10ffff}x', '😀', ' ', 'z.z', '0')
     const subject = fc.array(level, { minLength: 1, maxLength: 3 }).map((levels) => levels.join('/'))
