@@ -46,6 +46,11 @@ export interface ReadOptions {
 export class Database implements AsyncDisposable {
   readonly databaseId: string
   readonly path: string
+  /**
+   * Hex of the Noise public key by which peers know us: the same on every transport made by `open`, and after a restart.
+   * A transport that was handed in has its own.
+   */
+  readonly peerId: string
   /** Peers, progress and everything else that replication has to tell. */
   readonly sync: SyncBroadcaster
   readonly #store: EventStore
@@ -56,12 +61,14 @@ export class Database implements AsyncDisposable {
   constructor(
     databaseId: string,
     path: string,
+    peerId: string,
     store: EventStore,
     sync: SyncBroadcaster,
     ownedTransports: readonly Transport[],
   ) {
     this.databaseId = databaseId
     this.path = path
+    this.peerId = peerId
     this.sync = sync
     this.#store = store
     this.#ownedTransports = ownedTransports

@@ -1,3 +1,4 @@
+import { toHex } from './base/bytes.ts'
 import { PeerlogError } from './base/errors.ts'
 import { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
 import { Database } from './database.ts'
@@ -68,7 +69,7 @@ export async function open(options: OpenOptions): Promise<Database> {
     return transport
   })
   const sync = new SyncBroadcaster()
-  const database = new Database(databaseId, path, store, sync, owned)
+  const database = new Database(databaseId, path, toHex(keyPair.publicKey), store, sync, owned)
   if (!readOnly) sync.replicate({ store, topic, admissionKey: keys.admission, transports })
   return database
 }
