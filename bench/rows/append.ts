@@ -86,14 +86,17 @@ async function bulk(folder: string): Promise<BenchRow> {
   }
 }
 
+function oneByOne(folder: string): Promise<number> {
+  return withPeerlog(folder, (db) =>
+    rate(SINGLE_EVENTS, async () => {
+      for (let n = 0; n < SINGLE_EVENTS; n++) await db.append(`bench/${n % 20}`, benchData(n))
+    }),
+  )
+}
+
 async function single(folder: string): Promise<BenchRow> {
   const result = await rounds(ROUNDS, {
-    peerlog: () =>
-      withPeerlog(folder, (db) =>
-        rate(SINGLE_EVENTS, async () => {
-          for (let n = 0; n < SINGLE_EVENTS; n++) await db.append(`bench/${n % 20}`, benchData(n))
-        }),
-      ),
+    peerlog: () => oneByOne(folder),
     bare: () =>
       withBare(folder, (db) =>
         rate(SINGLE_EVENTS, () => {
@@ -134,12 +137,7 @@ async function inFlight(folder: string): Promise<BenchRow> {
           await Promise.all(Array.from({ length: IN_FLIGHT }, caller))
         }),
       ),
-    alone: () =>
-      withPeerlog(folder, (db) =>
-        rate(SINGLE_EVENTS, async () => {
-          for (let n = 0; n < SINGLE_EVENTS; n++) await db.append(`bench/${n % 20}`, benchData(n))
-        }),
-      ),
+    alone: () => oneByOne(folder),
   })
   return {
     name: '500 appends in flight',

@@ -1,4 +1,5 @@
 import { AsyncQueue } from '../base/async-queue.ts'
+import { PeerlogError } from '../base/errors.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection } from './transport.ts'
 
@@ -9,6 +10,14 @@ export function assertTopic(topic: Topic): void {
   if (!(topic instanceof Uint8Array) || topic.length !== TOPIC_BYTES) {
     throw new TypeError('A topic is a Uint8Array of 32 bytes. Make one with deriveTopic(databaseId)')
   }
+}
+
+/** @throws {PeerlogError} `INVALID_ARGUMENT` while another iteration over the topic goes on. */
+export function assertNoIteration(feed: ConnectionFeed | null | undefined): void {
+  if (feed?.ended !== false) return
+  throw new PeerlogError('INVALID_ARGUMENT', 'This topic is being connected to already', {
+    hint: 'End the other iteration first; there is one per topic at a time',
+  })
 }
 
 /**

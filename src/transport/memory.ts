@@ -5,7 +5,7 @@ import { RECONNECT_MIN_MS } from '../base/limits.ts'
 import type { Topic } from '../topic/topic.ts'
 import { Channel } from './channel.ts'
 import type { ChannelLink } from './channel.ts'
-import { assertTopic, ConnectionFeed } from './connection-feed.ts'
+import { assertNoIteration, assertTopic, ConnectionFeed } from './connection-feed.ts'
 import type { Connection, NoiseKeyPair, PeerInfo, Transport } from './transport.ts'
 import { within } from './within.ts'
 
@@ -82,11 +82,7 @@ class MemoryTransport implements Transport {
 
   #iterate(topic: Topic, signal: AbortSignal | undefined): ConnectionFeed {
     const state = this.#state(topic)
-    if (state.feed !== null && !state.feed.ended) {
-      throw new PeerlogError('INVALID_ARGUMENT', 'This topic is being connected to already', {
-        hint: 'End the other iteration first; there is one per topic at a time',
-      })
-    }
+    assertNoIteration(state.feed)
     const feed: ConnectionFeed = new ConnectionFeed(signal, () => this.#endFeed(state, feed))
     if (this.#disconnected) void feed.end()
     if (feed.ended) return feed

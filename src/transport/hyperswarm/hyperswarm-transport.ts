@@ -7,7 +7,7 @@ import { PeerlogError } from '../../base/errors.ts'
 import { DEFAULT_TIMEOUT_MS, MAX_INCOMING_PEERS, MAX_OUTGOING_PEERS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
 import type { Channel } from '../channel.ts'
-import { assertTopic, ConnectionFeed } from '../connection-feed.ts'
+import { assertNoIteration, assertTopic, ConnectionFeed } from '../connection-feed.ts'
 import type { Connection, NoiseKeyPair, PeerInfo, Transport } from '../transport.ts'
 import { within } from '../within.ts'
 import { Link } from './link.ts'
@@ -120,11 +120,7 @@ class HyperswarmTransport implements Transport {
 
   #iterate(topic: Topic, signal: AbortSignal | undefined): ConnectionFeed {
     const state = this.#state(topic)
-    if (state.feed !== null && !state.feed.ended) {
-      throw new PeerlogError('INVALID_ARGUMENT', 'This topic is being connected to already', {
-        hint: 'End the other iteration first; there is one per topic at a time',
-      })
-    }
+    assertNoIteration(state.feed)
     const feed: ConnectionFeed = new ConnectionFeed(signal, () => this.#endFeed(state, feed))
     if (this.#stop.signal.aborted) void feed.end()
     if (feed.ended) return feed

@@ -1,9 +1,8 @@
 import { encodeFrame } from 'peerlog-relay/frames'
 import { Backoff } from '../../base/backoff.ts'
-import { PeerlogError } from '../../base/errors.ts'
 import { MAX_INCOMING_PEERS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
-import { ConnectionFeed } from '../connection-feed.ts'
+import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
 import { HEALTHY_MS, REJOIN_MS } from './limits.ts'
@@ -63,11 +62,7 @@ export class Membership {
   }
 
   iterate(signal: AbortSignal | undefined): ConnectionFeed {
-    if (this.#iteration?.feed.ended === false) {
-      throw new PeerlogError('INVALID_ARGUMENT', 'This topic is being connected to already', {
-        hint: 'End the other iteration first; there is one per topic at a time',
-      })
-    }
+    assertNoIteration(this.#iteration?.feed)
     const feed = new ConnectionFeed(signal, () => this.#end(iteration))
     const iteration: Iteration = { feed, handshakes: new Set(), connections: new Set() }
     if (feed.ended) return feed
