@@ -71,9 +71,6 @@ export type EventFault =
 /** Fills the array with unpredictable bytes. */
 export type RandomFill = (into: Uint8Array) => void
 
-// Scratch space for bodies on their way into or out of a seal: encoding is synchronous and never re-entered.
-const SCRATCH = Buffer.allocUnsafeSlow(MAX_EVENT_BYTES)
-
 /**
  * @param sealKey 32 bytes, or null for an event that anyone can read.
  * @throws {PeerlogError} `EVENT_TOO_LARGE`. Everything else is the caller's to check before.
@@ -101,16 +98,15 @@ export function encodeEvent(
   bytes[1] = sealKey === null ? 0 : FLAG_SEALED
   bytes.set(author, 2)
   writeVarint(bytes, 2 + AUTHOR_BYTES, seq)
-  if (sealKey === null) {
-    writeBody(bytes, headerBytes, body, subjectBytes, typeBytes)
-    return bytes
-  }
-  writeBody(SCRATCH, 0, body, subjectBytes, typeBytes)
-  const nonce = bytes.subarray(headerBytes, headerBytes + NONCE_BYTES)
+  const bodyAt = headerBytes + (sealKey === null ? 0 : NONCE_BYTES)
+  writeBody(bytes, bodyAt, body, subjectBytes, typeBytes)
+  if (sealKey === null) return bytes
+  const nonce = bytes.subarray(headerBytes, bodyAt)
   randomFill(nonce)
+  // In place: the cipher may write where it reads.
   sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-    bytes.subarray(headerBytes + NONCE_BYTES),
-    SCRATCH.subarray(0, bodyBytes),
+    bytes.subarray(bodyAt),
+    bytes.subarray(bodyAt, bodyAt + bodyBytes),
     bytes.subarray(0, headerBytes),
     null,
     nonce,
@@ -162,7 +158,7 @@ export function decodeEventHeader(bytes: Buffer): EventHeader | EventFault {
 
 /**
  * What an event says. Any bytes give a body or a fault, never an exception, and the same one on every replica that
- * holds the key. `data` is a copy where the event was sealed and a view where not.
+ * holds the key. Where the event was not sealed, `data` and links are views into its bytes.
  *
  * @param sealKey the database's; with one, an event that is not sealed is refused: a peer without the key could have made it.
  */
@@ -176,7 +172,7 @@ export function decodeEventBody(
   }
   const sealed = bytes.length - header.headerBytes - NONCE_BYTES
   if (sealKey === null || sealed < SEAL_TAG_BYTES) return 'CANNOT_UNSEAL'
-  const body = SCRATCH.subarray(0, sealed - SEAL_TAG_BYTES)
+  const body = Buffer.allocUnsafe(sealed - SEAL_TAG_BYTES)
   const nonceEnd = header.headerBytes + NONCE_BYTES
   try {
     sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
@@ -190,12 +186,7 @@ export function decodeEventBody(
   } catch {
     return 'CANNOT_UNSEAL'
   }
-  const decoded = decodeBody(body)
-  if (typeof decoded !== 'string') {
-    decoded.data = Buffer.from(decoded.data)
-    for (const link of decoded.links) link.author = Buffer.from(link.author)
-  }
-  return decoded
+  return decodeBody(body)
 }
 
 function decodeBody(bytes: Buffer): EventBody | EventFault {
