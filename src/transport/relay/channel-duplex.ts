@@ -8,7 +8,13 @@ import {
   dataCost,
   encodeFrame,
 } from 'peerlog-relay/frames'
-import { CHANNEL_BUFFER_BYTES, CREDIT_STEP_BYTES, MIN_PIECE_BYTES } from './limits.ts'
+import {
+  CHANNEL_BUFFER_BYTES,
+  CREDIT_STEP_BYTES,
+  MIN_MESSAGE_PROGRESS_BYTES,
+  MIN_PIECE_BYTES,
+  PEER_SILENCE_MS,
+} from './limits.ts'
 import { MessageLengths } from './message-lengths.ts'
 
 /** As much of the relay socket as a channel needs. */
@@ -45,6 +51,8 @@ export class ChannelDuplex extends Duplex {
   /** Bytes that wait for the application. */
   #held = 0
   #granting: NodeJS.Immediate | undefined
+  #arrived = 0
+  #progress: NodeJS.Timeout | undefined
   #stalled = false
   /** Told when the other side has too little credit to show that it is alive, and when it has enough again. */
   onStalled: ((stalled: boolean) => void) | undefined
@@ -68,7 +76,25 @@ export class ChannelDuplex extends Duplex {
     } else {
       this.push(payload)
       this.#grantLater()
+      this.#arrived += payload.length
+      if (!this.#lengths.atBoundary) this.#watchProgress()
     }
+  }
+
+  /** Ends the channel if the message that is arriving does not get on. */
+  #watchProgress(): void {
+    if (this.#progress !== undefined) return
+    const { completed } = this.#lengths
+    const before = this.#arrived
+    this.#progress = setTimeout(() => {
+      this.#progress = undefined
+      if (this.#lengths.atBoundary) return
+      if (this.#lengths.completed > completed || this.#arrived - before >= MIN_MESSAGE_PROGRESS_BYTES) {
+        this.#watchProgress()
+      } else if (!this.#stalled) {
+        this.destroy(new Error('a message of the peer does not get on'))
+      }
+    }, PEER_SILENCE_MS)
   }
 
   /** A CREDIT frame arrived. */
@@ -115,6 +141,7 @@ export class ChannelDuplex extends Duplex {
 
   override _destroy(error: Error | null, done: Done): void {
     clearImmediate(this.#granting)
+    clearTimeout(this.#progress)
     this.#sendClose()
     this.#over = true
     done(error)

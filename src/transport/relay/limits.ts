@@ -10,6 +10,11 @@ export const RELAY_OPEN_MS = 10_000
 /** Milliseconds between keep-alives on an idle connection, and of silence after which the peer is gone. */
 export const PEER_KEEP_ALIVE_MS = 5000
 export const PEER_SILENCE_MS = 15_000
+/**
+ * Bytes that must arrive of a message that stays incomplete for as long. Where the relay has dropped something, what
+ * follows looks like the length of a message that never ends, and keep-alives disappear in it.
+ */
+export const MIN_MESSAGE_PROGRESS_BYTES: number = 16 * 1024
 /** Milliseconds that a closing connection or socket has to hand over what was sent before. */
 export const CLOSE_FLUSH_MS = 2000
 /** Milliseconds that a connection or socket must have lasted for the next attempt to be made without delay. */

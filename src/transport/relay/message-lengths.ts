@@ -9,9 +9,16 @@ const PREFIX_BYTES = 3
  * up to 16 MB for a message on the word of a relay that can write anything.
  */
 export class MessageLengths {
+  /** Messages that have arrived whole. */
+  completed = 0
   #prefixRead = 0
   #length = 0
   #missing = 0
+
+  /** True between two messages. */
+  get atBoundary(): boolean {
+    return this.#missing === 0 && this.#prefixRead === 0
+  }
 
   /** Returns false once a message is announced that is longer than any we send. */
   accept(bytes: Uint8Array): boolean {
@@ -21,6 +28,7 @@ export class MessageLengths {
         const step = Math.min(this.#missing, bytes.length - offset)
         this.#missing -= step
         offset += step
+        if (this.#missing === 0) this.completed++
         continue
       }
       this.#length += (bytes[offset++] as number) << (8 * this.#prefixRead++)

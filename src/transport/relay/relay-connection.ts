@@ -70,6 +70,7 @@ export class RelayConnection implements Connection {
   #waiting: (() => void)[] = []
   #closing: Promise<void> | undefined
   #ended = false
+  #closedHere = false
 
   constructor(secret: SecretStream, channel: ChannelDuplex) {
     this.#secret = secret
@@ -81,6 +82,8 @@ export class RelayConnection implements Connection {
     secret.on('drain', () => this.#releaseSenders())
     this.closed = new Promise((resolve) => {
       secret.on('close', () => {
+        // Asked now: whoever reads null next closes its side as well.
+        this.#closedHere = this.#closing !== undefined
         this.#ended = true
         this.#received.end()
         this.#releaseSenders()
@@ -98,9 +101,9 @@ export class RelayConnection implements Connection {
     return !this.#ended && this.#closing === undefined
   }
 
-  /** Whether it was closed from this side. */
+  /** Once closed: whether this side began it. */
   get closedHere(): boolean {
-    return this.#closing !== undefined
+    return this.#closedHere
   }
 
   async send(message: Uint8Array): Promise<void> {
