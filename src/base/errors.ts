@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'FOREIGN_FILE'
   /** The file was written by a newer peerlog. */
   | 'NEWER_SCHEMA'
+  /** The file was written by an older peerlog, and is opened read-only: it can't be brought up to date. */
+  | 'OLDER_SCHEMA'
   /** The file is damaged. */
   | 'CORRUPT_FILE'
   /** The file belongs to another database id. */

@@ -12,7 +12,7 @@ import { authorKeyPath } from './author-key.ts'
 import type { Commit, StoredRun } from './commit.ts'
 import { EventTable } from './event-table.ts'
 import { HeldRuns } from './held-runs.ts'
-import { authorSeed, checkIdentity, knownSeed } from './identity.ts'
+import { authorSeed, checkIdentity, knownSeed, noteIdentity } from './identity.ts'
 import { IdIndex, idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
@@ -69,6 +69,7 @@ export class EventStore {
       readOnly: options.readOnly ?? false,
       durability: options.durability ?? 'process',
       beforeCreate: () => void knownSeed(options),
+      inspect: (db) => checkIdentity(db, options),
     })
     try {
       return new EventStore(options, opened)
@@ -84,7 +85,8 @@ export class EventStore {
     this.#opened = opened
     this.#now = options.now ?? Date.now
     this.#transaction = db.transaction((work: () => void) => work())
-    checkIdentity(opened, options)
+    if (options.readOnly === true) checkIdentity(db, options)
+    else noteIdentity(opened, options)
     const seed = authorSeed(opened, options)
     this.#noiseSeed = hash(Buffer.from('peerlog 1 noise\0', 'utf8'), seed)
     this.#clock = new HybridClock(this.#now)

@@ -1,41 +1,43 @@
 import { equalBytes } from '../base/bytes.ts'
-import { assert, PeerlogError } from '../base/errors.ts'
+import { PeerlogError } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
+import type { DatabaseKeys } from '../event/keys.ts'
 import { authorKeyPair } from '../event/signature.ts'
 import { authorKeyPath, newAuthorSeed, readAuthorSeed, writeAuthorSeed } from './author-key.ts'
 import type { EventStoreOptions } from './event-store.ts'
-import type { OpenDatabase } from './sqlite.ts'
+import type { Database, OpenDatabase } from './sqlite.ts'
 
-/** That the file is of this database and this secret; noted in a new one. */
-export function checkIdentity(
-  { db, created }: OpenDatabase,
-  { databaseId, keys, path, readOnly }: EventStoreOptions,
-): void {
-  const check = hash([Buffer.from('peerlog 1 secret check\0', 'utf8'), keys.admission])
+/** That the file is of this database and this secret, if it says so already. */
+export function checkIdentity(db: Database, { databaseId, keys, path }: EventStoreOptions): void {
   const meta = new Map(
     db
       .prepare<[], { name: string; value: unknown }>('SELECT name, value FROM meta')
       .all()
       .map((row) => [row.name, row.value]),
   )
-  if (!meta.has('database_id') && readOnly !== true) {
-    const insert = db.prepare('INSERT INTO meta (name, value) VALUES (?, ?)')
-    db.transaction(() => {
-      insert.run('database_id', databaseId)
-      insert.run('secret_check', check)
-    })()
-    return
-  }
-  assert(!created || readOnly !== true, 'a read-only database exists')
+  if (!meta.has('database_id')) return
   if (meta.get('database_id') !== databaseId) {
     const message = `${path} holds the database '${String(meta.get('database_id'))}', not '${databaseId}'`
     throw new PeerlogError('OTHER_DATABASE', message, { hint: 'Use its own id, or another path for this one' })
   }
-  if (!equalBytes(meta.get('secret_check') as Buffer, check)) {
+  if (!equalBytes(meta.get('secret_check') as Buffer, secretCheck(keys))) {
     throw new PeerlogError('WRONG_SECRET', `${path} was made with another secret, or with none`, {
       hint: 'Use the secret that the database was created with, or another path',
     })
   }
+}
+
+/** Notes in a new file whose it is. */
+export function noteIdentity({ db }: OpenDatabase, { databaseId, keys }: EventStoreOptions): void {
+  const insert = db.prepare('INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)')
+  db.transaction(() => {
+    insert.run('database_id', databaseId)
+    insert.run('secret_check', secretCheck(keys))
+  })()
+}
+
+function secretCheck(keys: DatabaseKeys): Buffer {
+  return hash([Buffer.from('peerlog 1 secret check\0', 'utf8'), keys.admission])
 }
 
 /** The seed in the key file, or null where there is none. */

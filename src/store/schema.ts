@@ -67,6 +67,30 @@ export const MIGRATIONS: readonly string[] = [
     run     BLOB    NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE authors ADD COLUMN start INTEGER NOT NULL DEFAULT 0;  -- first seq that is here: start … length - 1
+
+  -- The causal order, as far as it differs from the order of arrival: from this rank on, events follow each other at
+  -- these positions, up to the next row.
+  CREATE TABLE causal (
+    rank     INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL UNIQUE
+  ) STRICT;
+
+  -- Logs whose events from seq on wait for what they link to.
+  CREATE TABLE waiting (
+    author INTEGER PRIMARY KEY,
+    seq    INTEGER NOT NULL
+  ) STRICT;
+
+  -- Frontiers that we and a peer have both had: they need not be told again.
+  CREATE TABLE marks (
+    peer     BLOB    NOT NULL,         -- its Noise public key
+    root     BLOB    NOT NULL,         -- first bytes of the frontier root
+    position INTEGER NOT NULL,         -- of our newest event when we had that root
+    PRIMARY KEY (peer, root)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 export const SCHEMA_VERSION: number = MIGRATIONS.length

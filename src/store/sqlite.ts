@@ -18,6 +18,8 @@ export interface DatabaseOptions {
   durability: 'process' | 'full'
   /** Called before a file is made where there is none; what it throws leaves everything as it was. */
   beforeCreate: () => void
+  /** Called with a file that exists, before it is migrated; what it throws leaves everything as it was. */
+  inspect: (db: Database) => void
 }
 
 export interface OpenDatabase {
@@ -75,9 +77,11 @@ function prepare(db: Database, options: DatabaseOptions): void {
   const version = db.pragma('user_version', { simple: true }) as number
   if (version > SCHEMA_VERSION) throw newerSchema(options.path, version)
   if (options.readOnly) {
+    if (version < SCHEMA_VERSION) throw olderSchema(options.path, version)
     db.pragma('query_only = ON')
     return
   }
+  if (version > 0) options.inspect(db)
   // The application id goes into the file itself before there is a write-ahead log: it is read without SQLite. It is
   // missing in a new file, and in one whose creation was cut off and has just been rolled back.
   if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID) db.pragma(`application_id = ${APPLICATION_ID}`)
@@ -186,6 +190,11 @@ function checkHeader(file: string): void {
       hint: 'Restore it from a copy, or move it away and let the peers fill a new one; it was left as it is',
     })
   }
+}
+
+function olderSchema(file: string, version: number): PeerlogError {
+  const message = `${file} was written by an older peerlog (schema ${version}; this one reads ${SCHEMA_VERSION})`
+  return new PeerlogError('OLDER_SCHEMA', message, { hint: 'Open it once for writing, which brings it up to date' })
 }
 
 function newerSchema(file: string, version: number): PeerlogError {

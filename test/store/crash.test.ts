@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
+import { SCHEMA_VERSION } from '../../src/store/schema.ts'
 import { startChild } from './children.ts'
 import {
   everything,
@@ -193,7 +194,7 @@ describe('a file as a killed process leaves it', () => {
     raw.pragma('user_version = 99')
     const copy = left(file)
     raw.close()
-    expect(fs.readFileSync(copy).readUInt32BE(60)).toBe(1)
+    expect(fs.readFileSync(copy).readUInt32BE(60)).toBe(SCHEMA_VERSION)
     for (const readOnly of [false, true]) expect(() => openStore({ path: copy, readOnly })).toThrow(/newer peerlog/)
   })
 

@@ -106,7 +106,7 @@ describe('a file that can not be used is refused and left as it is', () => {
     db.pragma(`user_version = ${SCHEMA_VERSION + 1}`)
     db.close()
     const error = expectRefused('NEWER_SCHEMA', file)
-    expect(error.message).toMatch(/schema 2.*knows 1/)
+    expect(error.message).toMatch(/schema 3.*knows 2/)
   })
 
   it('is shorter than it says', async () => {
