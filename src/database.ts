@@ -163,13 +163,22 @@ export class Database implements AsyncDisposable {
     return this.#store.get(id) as Event<T> | null
   }
 
-  /** How many events of each author are here, by the author's public key in hex. */
+  /** How far each author's log goes here: its length, by the author's public key in hex. */
   frontier(): Map<string, number> {
     this.#checkOpen()
     return new Map(this.#store.logs().map(({ hex, mmr }) => [hex, mmr.length]))
   }
 
-  /** Hex of 32 bytes that are equal on two replicas exactly when they hold the same events. */
+  /**
+   * Authors whose logs begin in the middle here (see `open({ since })`), and how many events at the beginning are not here.
+   * Empty when everything is.
+   */
+  missing(): Map<string, number> {
+    this.#checkOpen()
+    return new Map(this.#store.logs().flatMap(({ hex, start }) => (start > 0 ? [[hex, start]] : [])))
+  }
+
+  /** Hex of 32 bytes that are equal on two replicas exactly when their logs are the same, up to the same lengths. */
   frontierRoot(): string {
     this.#checkOpen()
     return this.#store.frontierRoot().toString('hex')

@@ -2,6 +2,8 @@ import { toHex } from './base/bytes.ts'
 import { PeerlogError } from './base/errors.ts'
 import { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
 import { Database } from './database.ts'
+import type { Beginning } from './event/beginning.ts'
+import { MAX_TIME } from './event/clock.ts'
 import { deriveDatabaseKeys } from './event/keys.ts'
 import { authorKeyPair } from './event/signature.ts'
 import { EventStore } from './store/event-store.ts'
@@ -29,6 +31,12 @@ export interface OpenOptions {
   durability?: 'process' | 'full'
   /** 32 bytes that the author's keys are made from, instead of those in the key file beside the database. */
   authorSeed?: Uint8Array
+  /**
+   * Logs of which nothing is here yet begin in the middle, verified all the same: with their events since a time (a `Date`,
+   * or milliseconds since 1970) and the one before, or with the last N events of each author. `db.missing()` tells what is
+   * not here. Default: all logs are whole.
+   */
+  since?: Date | number | { last: number }
   /** Reads the file as it is: no append, no network, and another process may write to it meanwhile. */
   readOnly?: boolean
 }
@@ -40,6 +48,7 @@ const OPTION_NAMES: readonly string[] = [
   'transport',
   'durability',
   'authorSeed',
+  'since',
   'readOnly',
 ] satisfies (keyof OpenOptions)[]
 
@@ -52,6 +61,7 @@ const OPTION_NAMES: readonly string[] = [
 export async function open(options: OpenOptions): Promise<Database> {
   checkOptions(options)
   const { databaseId, path, secret, authorSeed, durability = 'process', readOnly = false } = options
+  const beginning = checkSince(options.since)
   const topicOfId = deriveTopic(databaseId)
   const choices = transportChoices(options, readOnly)
   // Found wrong before anything is created.
@@ -59,7 +69,7 @@ export async function open(options: OpenOptions): Promise<Database> {
   const keys = await deriveDatabaseKeys(databaseId, secret)
   const topic = keys.topic === null ? topicOfId : deriveTopic(databaseId, keys.topic)
   const given = authorSeed === undefined ? {} : { authorSeed }
-  const store = EventStore.open({ path, databaseId, keys, durability, readOnly, ...given })
+  const store = EventStore.open({ path, databaseId, keys, durability, readOnly, beginning, ...given })
   const keyPair: NoiseKeyPair = authorKeyPair(store.noiseSeed)
   const owned: Transport[] = []
   const transports = choices.map((choice) => {
@@ -84,6 +94,27 @@ function transportChoices({ transport }: OpenOptions, readOnly: boolean): readon
     })
   }
   return choices
+}
+
+/** Earlier times, in milliseconds, are taken for a number of events or of seconds: nobody's clock was there. */
+const MIN_SINCE_MS = 1e11
+
+function checkSince(since: OpenOptions['since']): Beginning | null {
+  if (since === undefined) return null
+  const refuse = (hint: string): never => {
+    throw new PeerlogError('INVALID_CONFIG', `since is ${JSON.stringify(since)}`, { hint })
+  }
+  if (typeof since === 'object' && !(since instanceof Date)) {
+    const { last } = since ?? {}
+    if (Number.isSafeInteger(last) && last > 0) return { last }
+    return refuse('Write { last: N } for the last N events of each author, with N at least 1')
+  }
+  const time = Number(since)
+  if (!Number.isSafeInteger(time) || time > MAX_TIME) {
+    return refuse('Give a Date, milliseconds since 1970, or { last: N } for the last N events of each author')
+  }
+  if (time >= MIN_SINCE_MS) return { time }
+  return refuse('A number is milliseconds since 1970. For the last N events of each author write { last: N }')
 }
 
 function isTransport(choice: TransportChoice): choice is Transport {

@@ -114,6 +114,12 @@ export const CONTROL_PER_SECOND = 256
 export const CONTROL_PER_FRAME = 2
 /** Bytes of a proof that an author forked: two runs. */
 export const MAX_FORK_PROOF_BYTES: number = 3 * MiB
+/** Frontiers that one peer and we have both had, and that are told when we meet again. */
+export const MAX_MARKS = 4
+/** Frontiers of all peers that are remembered, the newest of them. */
+export const MAX_REMEMBERED_MARKS = 4096
+/** Milliseconds between two marks of one session. */
+export const MARK_INTERVAL_MS = 10_000
 /** UTF-8 bytes of the reason in a refusal or farewell. */
 export const MAX_REASON_BYTES = 256
 /** Milliseconds that a peer is banned for its first offence, doubled for each further one up to the next figure. */

@@ -3,6 +3,7 @@ import {
   MAX_FORK_PROOF_BYTES,
   MAX_HEADS_PER_MESSAGE,
   MAX_LOG_LENGTH,
+  MAX_MARKS,
   MAX_RANGES_PER_REQUEST,
   MAX_REASON_BYTES,
   MAX_RUN_BYTES,
@@ -12,23 +13,27 @@ import type { Run } from '../event/run.ts'
 import { encodedRunBytes, readRun, writeRun } from '../event/run.ts'
 
 /**
- * Messages of a session, protocol version 1. The first byte says which; the rest must fit exactly.
+ * Messages of a session, protocol version 2. The first byte says which; the rest must fit exactly.
  *
  *    1  HELLO    version u8 ‖ proof 32 bytes
  *    2  GOODBYE  code u8 ‖ reason (varint length ‖ UTF-8, at most 256 bytes)
- *    3  ROOT     frontier root 32 bytes
- *    4  HEADS    kind u8 (0: more follow, 1: the last, 2: news) ‖ varint n ‖ n × (author 32 ‖ length varint ‖ tag 8)
- *    5  REQUEST  varint n ‖ n × (author 32 ‖ from varint ‖ want u8 (0: events, 1: events with peaks, 2: fork proof))
+ *    3  ROOT     frontier root 32 bytes ‖ features varint ‖ varint n ‖ n × mark 16
+ *    4  HEADS    kind u8 (0: more follow, 1: the last, 2: news) ‖ varint n
+ *                ‖ n × (author 32 ‖ length varint ‖ start varint ‖ tag 8)
+ *    5  REQUEST  varint n ‖ n × (author 32 ‖ from varint ‖ want u8 (0: events, 1: events with peaks, 2: fork proof,
+ *                3: events with peaks, from the time `from` on))
  *    6  FRAME    runs, one after the other
  *    7  ACK      varint n: that many more frames are stored
  *    8  FORK     fork proof
  *    9  PING
  *   10  LAZY     only announce to me what you forward
  *   11  EAGER    push to me what you forward
+ *   12  MARK     mark 16: the frontier that I have now
  *
+ * A mark is the first 16 bytes of a frontier root. Features are bits; there are none yet, and unknown ones are ignored.
  * A head's tag is the first 8 bytes of its MMR root, or eight bytes ff for a forked log.
  */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 const HELLO = 1
 const GOODBYE = 2
@@ -41,24 +46,31 @@ const FORK = 8
 const PING = 9
 const LAZY = 10
 const EAGER = 11
+const MARK = 12
+
+const NO_FEATURES = 0
 
 export const TAG_BYTES = 8
+export const MARK_BYTES = 16
 export const FORKED_TAG: Buffer = Buffer.alloc(TAG_BYTES, 0xff)
 
 export interface Head {
   author: Buffer
   length: number
+  /** First seq that the sender holds. */
+  start: number
   tag: Buffer
 }
 
 export type HeadsKind = 'more' | 'last' | 'news'
 const HEADS_KINDS: readonly HeadsKind[] = ['more', 'last', 'news']
 
-export type Want = 'events' | 'peaks' | 'proof'
-const WANTS: readonly Want[] = ['events', 'peaks', 'proof']
+export type Want = 'events' | 'peaks' | 'proof' | 'since'
+const WANTS: readonly Want[] = ['events', 'peaks', 'proof', 'since']
 
 export interface RangeRequest {
   author: Buffer
+  /** A seq; with `since` milliseconds since 1970. */
   from: number
   want: Want
 }
@@ -66,7 +78,7 @@ export interface RangeRequest {
 export type Message =
   | { type: 'hello'; version: number; proof: Buffer }
   | { type: 'goodbye'; code: number; reason: string }
-  | { type: 'root'; root: Buffer }
+  | { type: 'root'; root: Buffer; marks: Buffer[] }
   | { type: 'heads'; kind: HeadsKind; heads: Head[] }
   | { type: 'request'; ranges: RangeRequest[] }
   | { type: 'frame'; runs: Run[] }
@@ -75,6 +87,7 @@ export type Message =
   | { type: 'ping' }
   | { type: 'lazy' }
   | { type: 'eager' }
+  | { type: 'mark'; mark: Buffer }
 
 export function encodeHello(proof: Buffer): Buffer {
   return Buffer.concat([Uint8Array.of(HELLO, PROTOCOL_VERSION), proof])
@@ -84,13 +97,16 @@ export function encodeGoodbye(code: number, reason: string): Buffer {
   return new Writer().u8(GOODBYE).u8(code).text(reason).finish()
 }
 
-export function encodeRoot(root: Buffer): Buffer {
-  return Buffer.concat([Uint8Array.of(ROOT), root])
+/** @param marks frontiers that we and the peer have both had, the newest first. */
+export function encodeRoot(root: Buffer, marks: readonly Buffer[] = []): Buffer {
+  const writer = new Writer().u8(ROOT).bytes(root).varint(NO_FEATURES).varint(marks.length)
+  for (const mark of marks) writer.bytes(mark)
+  return writer.finish()
 }
 
 export function encodeHeads(kind: HeadsKind, heads: readonly Head[]): Buffer {
   const writer = new Writer().u8(HEADS).u8(HEADS_KINDS.indexOf(kind)).varint(heads.length)
-  for (const { author, length, tag } of heads) writer.bytes(author).varint(length).bytes(tag)
+  for (const { author, length, start, tag } of heads) writer.bytes(author).varint(length).varint(start).bytes(tag)
   return writer.finish()
 }
 
@@ -115,6 +131,10 @@ export function encodeFork(proof: Buffer): Buffer {
   return Buffer.concat([Uint8Array.of(FORK), proof])
 }
 
+export function encodeMark(mark: Buffer): Buffer {
+  return Buffer.concat([Uint8Array.of(MARK), mark])
+}
+
 export const PING_MESSAGE: Buffer = Buffer.of(PING)
 export const LAZY_MESSAGE: Buffer = Buffer.of(LAZY)
 export const EAGER_MESSAGE: Buffer = Buffer.of(EAGER)
@@ -133,7 +153,7 @@ function readMessage(reader: Reader): Message | null {
     case GOODBYE:
       return { type: 'goodbye', code: reader.u8(), reason: reader.text(MAX_REASON_BYTES) }
     case ROOT:
-      return { type: 'root', root: reader.bytes(32) }
+      return readRoot(reader)
     case HEADS:
       return readHeads(reader)
     case REQUEST:
@@ -151,10 +171,22 @@ function readMessage(reader: Reader): Message | null {
       return { type: 'lazy' }
     case EAGER:
       return { type: 'eager' }
+    case MARK:
+      return { type: 'mark', mark: reader.bytes(MARK_BYTES) }
     default:
       reader.fail()
       return null
   }
+}
+
+function readRoot(reader: Reader): Message {
+  const root = reader.bytes(32)
+  reader.varint()
+  const count = reader.varint()
+  if (count > MAX_MARKS) reader.fail()
+  const marks: Buffer[] = []
+  for (let i = 0; i < count && reader.ok; i++) marks.push(reader.bytes(MARK_BYTES))
+  return { type: 'root', root, marks }
 }
 
 function readHeads(reader: Reader): Message {
@@ -164,9 +196,10 @@ function readHeads(reader: Reader): Message {
   if (count > MAX_HEADS_PER_MESSAGE) reader.fail()
   const heads: Head[] = []
   for (let i = 0; i < count && reader.ok; i++) {
-    const head = { author: reader.bytes(32), length: reader.varint(), tag: reader.bytes(TAG_BYTES) }
-    // Only a fork can be known of a log that is not held.
-    if (head.length > MAX_LOG_LENGTH || (head.length === 0 && !head.tag.equals(FORKED_TAG))) reader.fail()
+    const [author, length, start] = [reader.bytes(32), reader.varint(), reader.varint()]
+    const head = { author, length, start, tag: reader.bytes(TAG_BYTES) }
+    // Only a fork can be known of a log of which nothing is held.
+    if (length > MAX_LOG_LENGTH || (start >= length && !(start === 0 && head.tag.equals(FORKED_TAG)))) reader.fail()
     heads.push(head)
   }
   return { type: 'heads', kind: kind ?? 'more', heads }

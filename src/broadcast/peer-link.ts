@@ -15,8 +15,11 @@ export interface SessionEnd {
 export interface LinkHandlers {
   now(): number
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
-  notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void
+  notice(link: PeerLink, output: Notice): void
 }
+
+/** What a session has found out. */
+export type Notice = Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' | 'unavailable' | 'mark' }>
 
 /** Runs one session over one connection: reads, writes, keeps its timer. */
 export class PeerLink {

@@ -7,6 +7,7 @@ import {
 } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { RangeRequest, Want } from './messages.ts'
+import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Claims, Replica } from './replica.ts'
 
 interface Pull {
@@ -28,6 +29,7 @@ interface Pull {
  */
 export class Puller {
   readonly #replica: Replica
+  readonly #remote: RemoteFrontier
   readonly #claims: Claims
   readonly #waiting = new Map<string, Pull>()
   readonly #active = new Map<string, Pull>()
@@ -41,8 +43,9 @@ export class Puller {
   readonly #urgent: RangeRequest[] = []
   #progressAt = 0
 
-  constructor(replica: Replica, claims: Claims) {
+  constructor(replica: Replica, remote: RemoteFrontier, claims: Claims) {
     this.#replica = replica
+    this.#remote = remote
     this.#claims = claims
   }
 
@@ -109,11 +112,26 @@ export class Puller {
     return ranges
   }
 
-  #ask(hex: string, pull: Pull, from: number): RangeRequest {
-    pull.askedFrom = from
-    if (pull.want !== 'proof') this.#asked.set(hex, { next: from, target: pull.target })
-    if (pull.want === 'peaks') this.#peaksOwed.set(hex, (this.#peaksOwed.get(hex) ?? 0) + 1)
-    return { author: pull.author, from, want: pull.want }
+  #ask(hex: string, pull: Pull, length: number): RangeRequest {
+    pull.askedFrom = length
+    const { author, target } = pull
+    const range: RangeRequest =
+      length === 0 && pull.want === 'events'
+        ? this.#askBeginning(hex, author, target)
+        : { author, from: length, want: pull.want }
+    const { from, want } = range
+    if (want !== 'proof') this.#asked.set(hex, { next: want === 'since' ? 0 : from, target })
+    if (want === 'peaks' || want === 'since') this.#peaksOwed.set(hex, (this.#peaksOwed.get(hex) ?? 0) + 1)
+    return range
+  }
+
+  /** A log of which nothing is here: whole, or from where we want it to begin, as far as the peer holds that. */
+  #askBeginning(hex: string, author: Buffer, target: number): RangeRequest {
+    const { beginning } = this.#replica
+    if (beginning === null) return { author, from: 0, want: 'events' }
+    if ('time' in beginning) return { author, from: beginning.time, want: 'since' }
+    const from = Math.max(this.#remote.startOf(hex), target - beginning.last, 0)
+    return { author, from, want: from === 0 ? 'events' : 'peaks' }
   }
 
   /** True if the run's peaks were asked for. */

@@ -20,7 +20,7 @@ interface Received {
   asked: boolean
 }
 
-const TOO_MANY_LOGS: Violation = { reason: 'flood', detail: 'announced more logs than anyone has' }
+export const TOO_MANY_LOGS: Violation = { reason: 'flood', detail: 'announced more logs than anyone has' }
 const UNSIGNED: Violation = { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
 const USELESS: Violation = { reason: 'flood', detail: 'kept sending events that are here already' }
 
@@ -43,7 +43,7 @@ export class Receiver {
     this.#replica = replica
     this.#remote = remote
     this.#teller = teller
-    this.puller = new Puller(replica, claims)
+    this.puller = new Puller(replica, remote, claims)
   }
 
   /** True once the peer was told to announce only, because what it forwards comes by others too. */

@@ -9,6 +9,8 @@ export class RemoteFrontier {
   readonly #lengths = new Map<string, number>()
   /** Our lengths when the frontiers were compared, of the logs that have grown since. */
   readonly #before = new Map<string, number>()
+  /** Of the logs that the peer does not hold from their beginning. */
+  readonly #starts = new Map<string, number>()
   #equal = false
 
   constructor(replica: Replica) {
@@ -18,6 +20,22 @@ export class RemoteFrontier {
   /** The frontiers were equal when our root was sent. */
   setEqual(): void {
     this.#equal = true
+  }
+
+  /** The frontiers were equal when our newest event was at that position; what the peer's has become it will tell. */
+  setEqualAt(position: number): void {
+    for (const { hex } of this.#replica.logsSince(position)) this.set(hex, this.#replica.lengthAt(hex, position))
+    this.#equal = true
+  }
+
+  /** The peer holds the log from there on. */
+  setStart(hex: string, start: number): void {
+    if (start > 0) this.#starts.set(hex, start)
+    else this.#starts.delete(hex)
+  }
+
+  startOf(hex: string): number {
+    return this.#starts.get(hex) ?? 0
   }
 
   /** Our log has grown from this length. */

@@ -1,3 +1,4 @@
+import type { Beginning } from '../event/beginning.ts'
 import type { Run } from '../event/run.ts'
 
 /** A log as a session sees it. */
@@ -6,8 +7,18 @@ export interface ReplicaLog {
   /** The author in hexadecimal. */
   readonly hex: string
   readonly mmr: { readonly length: number }
+  /** First seq that is held. */
+  readonly start: number
   readonly root: Buffer
   readonly fork: Buffer | null
+}
+
+/** A frontier that we and a peer have both had. */
+export interface Mark {
+  /** First bytes of the frontier root. */
+  readonly root: Buffer
+  /** Of our newest event then. */
+  readonly position: number
 }
 
 /** What a session reads of the database it replicates. Writing is an output of the session, not done by it. */
@@ -16,6 +27,16 @@ export interface Replica {
   logs(): readonly ReplicaLog[]
   log(author: string): ReplicaLog | undefined
   frontierRoot(): Buffer
+  /** Position of the newest event. */
+  readonly position: number
+  /** Logs that have grown since our newest event was at that position. */
+  logsSince(position: number): readonly ReplicaLog[]
+  /** Length of a log when our newest event was at that position. */
+  lengthAt(author: string, position: number): number
+  /** Null: all logs are wanted whole. */
+  readonly beginning: Beginning | null
+  /** Seq of the last event before a time (ms since 1970), or the log's start. */
+  seqBefore(author: string, time: number): number
   /** Events from a seq to a signed head, about `maxBytes`; null when there is nothing. */
   readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null
   /** Milliseconds since 1970 until which the author's next events are held back, or null. */

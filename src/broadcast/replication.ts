@@ -6,11 +6,11 @@ import type { Connection, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
 import { isOffence } from './end-reason.ts'
-import type { LinkHandlers, SessionEnd } from './peer-link.ts'
+import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
 import type { Output } from './output.ts'
 import type { RunStatus } from './receiver.ts'
-import type { Replica, ReplicaChange, ReplicaLog } from './replica.ts'
+import type { Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Session } from './session.ts'
 import type { SyncEvent, SyncEventType } from './sync-event.ts'
 
@@ -20,6 +20,11 @@ export interface ReplicaStore extends Replica {
   ingestForkProof(proof: Buffer): boolean
   /** Stores what was held back and is due; returns when the next is, or null. */
   releaseHeld(): number | null
+  readonly marks: {
+    /** Frontiers that the peer and we have both had, the newest first. */
+    of(peerId: string): readonly Mark[]
+    remember(peerId: string, mark: Mark): void
+  }
   onCommit(listener: (commit: StoreCommit) => void): () => void
 }
 
@@ -157,7 +162,8 @@ export class Replication implements LinkHandlers {
     }
     const { store: replica, admissionKey } = this.#options
     const { initiator, handshakeHash } = connection
-    const session = new Session({ initiator, handshakeHash, admissionKey, replica, claims: this.#claims })
+    const marks = replica.marks.of(connection.peerId)
+    const session = new Session({ initiator, handshakeHash, admissionKey, replica, claims: this.#claims, marks })
     const link = new PeerLink(connection, session, transport, this)
     this.#links.add(link)
     let end: SessionEnd = { reason: 'closing', detail: 'something went wrong here', byPeer: false }
@@ -213,17 +219,31 @@ export class Replication implements LinkHandlers {
     if (held) this.#checkHeld()
   }
 
-  notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void {
+  notice(link: PeerLink, output: Notice): void {
     const { peerId, transport } = link
-    if (output.type === 'progress') {
-      const { received, remaining } = output
-      this.#publisher.publish({ type: 'Progress', peerId, received, remaining })
-    } else if (output.type === 'in-sync') {
-      this.#publisher.publish({ type: 'InSync', peerId })
-    } else {
-      const known = this.#isConnected(peerId)
-      this.#admitted.add(link)
-      if (!known) this.#publisher.publish({ type: 'PeerConnected', peerId, transport })
+    switch (output.type) {
+      case 'progress':
+        return this.#publisher.publish({ ...output, type: 'Progress', peerId })
+      case 'in-sync':
+        return this.#publisher.publish({ type: 'InSync', peerId })
+      case 'unavailable':
+        return this.#publisher.publish({ type: 'Unavailable', peerId, logs: output.logs })
+      case 'mark':
+        return this.#remember(peerId, output.mark)
+      case 'admitted': {
+        const known = this.#isConnected(peerId)
+        this.#admitted.add(link)
+        if (!known) this.#publisher.publish({ type: 'PeerConnected', peerId, transport })
+      }
+    }
+  }
+
+  #remember(peerId: string, mark: Mark): void {
+    try {
+      this.#options.store.marks.remember(peerId, mark)
+    } catch (error) {
+      // Only the next meeting will cost more.
+      this.#problem('store', error)
     }
   }
 

@@ -43,12 +43,18 @@ export class Sender {
     const log = this.#replica.log(hex)
     if (log === undefined) return
     if (log.fork !== null) return this.sendProof(hex, log.fork)
-    this.#remote.set(hex, from)
     this.#serves.delete(hex)
+    if (want !== 'since') this.#remote.set(hex, from)
     const { length } = log.mmr
-    // Peaks are owed even to a peer that holds more than we do: then those at our end.
-    if (want === 'peaks') this.#serves.set(hex, { next: Math.min(from, length), withPeaks: true })
-    else if (from < length) this.#serves.set(hex, { next: from, withPeaks: false })
+    if (want === 'since') {
+      const first = this.#replica.seqBefore(hex, from)
+      this.#remote.set(hex, first)
+      this.#serves.set(hex, { next: first, withPeaks: true })
+    } else if (from >= log.start) {
+      // Peaks are owed even to a peer that holds more than we do: then those at our end.
+      if (want === 'peaks') this.#serves.set(hex, { next: Math.min(from, length), withPeaks: true })
+      else if (from < length) this.#serves.set(hex, { next: from, withPeaks: false })
+    }
   }
 
   /** Sends the proof that a log is forked, once. */

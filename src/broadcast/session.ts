@@ -3,19 +3,21 @@ import { assert } from '../base/errors.ts'
 import { LAZY_PULL_MS } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import { admissionProof, checkAdmission } from './admission.ts'
+import { Comparison } from './comparison.ts'
 import { ControlBudget } from './control-budget.ts'
 import type { EndReason, Violation } from './end-reason.ts'
 import { END_REASONS } from './end-reason.ts'
 import { Liveness } from './liveness.ts'
 import type { Head, HeadsKind, Message } from './messages.ts'
+import { commonMark, Marking } from './marking.ts'
 import * as messages from './messages.ts'
 import type { Output } from './output.ts'
 import type { RunStatus } from './receiver.ts'
 import { Receiver } from './receiver.ts'
 import { RemoteFrontier } from './remote-frontier.ts'
-import type { Claims, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
+import type { Claims, Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Sender } from './sender.ts'
-import { headTag, Teller } from './teller.ts'
+import { Teller } from './teller.ts'
 
 export interface SessionOptions {
   initiator: boolean
@@ -23,13 +25,16 @@ export interface SessionOptions {
   admissionKey: Buffer
   replica: Replica
   claims: Claims
+  /** Frontiers that this peer and we have both had, the newest first. */
+  marks: readonly Mark[]
 }
 
 /**
  * One conversation with one peer, as a state machine without IO: messages, changes of the replica and the time go in;
  * `poll` gives out, one by one, what is to be done. The same code runs over every transport and in a simulator.
  *
- * hello ⇄ hello, root ⇄ root; if the roots differ heads ⇄ heads; then requests and frames until nothing is missing, and
+ * hello ⇄ hello, root ⇄ root; if the roots differ heads ⇄ heads, of all logs or of those that have changed since the
+ * newest frontier that both have had; then requests and frames until nothing is missing, and
  * from then on new events are pushed as they are stored. See docs/PROTOCOL.md.
  */
 export class Session {
@@ -45,9 +50,12 @@ export class Session {
   readonly #openings: Buffer[] = []
   #phase: 'idle' | 'hello' | 'root' | 'heads' | 'open' | 'ended' = 'idle'
   #sentRoot: Buffer | null = null
-  /** Logs of which the peer holds less than we do. */
-  readonly #ahead = new Set<string>()
-  #inSync = false
+  /** Position of our newest event when the root was sent. */
+  #sentAt = 0
+  readonly #marking: Marking
+  readonly #comparison: Comparison
+  /** Those that we told of when we met. */
+  #told: readonly ReplicaLog[] = []
   #eager = true
   readonly #control = new ControlBudget()
   readonly #liveness = new Liveness()
@@ -59,6 +67,8 @@ export class Session {
     this.#teller = new Teller(options.replica, this.#remote)
     this.#receiver = new Receiver(options.replica, this.#remote, this.#teller, options.claims)
     this.#sender = new Sender(options.replica, this.#remote)
+    this.#comparison = new Comparison(options.replica, this.#remote, this.#receiver, this.#sender)
+    this.#marking = new Marking(options.replica)
   }
 
   get ended(): boolean {
@@ -72,7 +82,7 @@ export class Session {
 
   /** True while neither side lacks anything of the other's, as far as both have said. */
   get inSync(): boolean {
-    return this.#inSync && this.#sender.idle && this.#receiver.puller.idle
+    return this.#comparison.isEven && this.#isIdle
   }
 
   // ---- inputs ---------------------------------------------------------------------------------------------------
@@ -107,8 +117,11 @@ export class Session {
     // What happens before our root is sent is part of it.
     if (this.ended || this.#sentRoot === null) return
     const { puller } = this.#receiver
+    if (changes.length > 0) this.#marking.changed()
     for (const { run, log, local } of changes) {
       this.#remote.grown(log.hex, run.from)
+      this.#endFor(this.#comparison.grown(log))
+      if (this.ended) return
       if (fromThisPeer) {
         this.#remote.atLeast(log.hex, run.from + run.events.length)
         puller.settle(log.hex)
@@ -123,9 +136,10 @@ export class Session {
   /** Logs that were found to be forked: the proof goes to everybody who does not have it. */
   forked(logs: readonly ReplicaLog[]): void {
     if (this.ended) return
+    this.#marking.forget()
     for (const { hex, fork } of logs) {
       this.#receiver.puller.drop(hex)
-      this.#ahead.delete(hex)
+      this.#comparison.forked(hex)
       if (this.#sentRoot !== null && fork !== null) this.#sender.sendProof(hex, fork)
     }
   }
@@ -198,9 +212,15 @@ export class Session {
     const message = this.#receiver.next(now)
     if (message !== null) return message
     const frame = this.#sender.next()
-    if (frame === null) return this.#teller.nextNews(now)
-    this.#control.earn()
-    return frame
+    if (frame !== null) {
+      this.#control.earn()
+      return frame
+    }
+    const news = this.#teller.nextNews(now)
+    if (news !== null || !this.inSync) return news
+    const mark = this.#marking.next(now)
+    if (mark !== null) this.#settleMark()
+    return mark
   }
 
   /** When to call `wake` and `poll` next, in milliseconds; infinity for never. */
@@ -208,7 +228,9 @@ export class Session {
     if (this.ended) return Infinity
     const at = this.#liveness.wakeAt(this.#stage)
     if (this.#phase !== 'open') return at
-    return Math.min(at, this.#receiver.puller.wakeAt, this.#liveness.isBlocked ? Infinity : this.#teller.wakeAt)
+    const { puller } = this.#receiver
+    if (this.#liveness.isBlocked) return Math.min(at, puller.wakeAt)
+    return Math.min(at, puller.wakeAt, this.#teller.wakeAt, this.inSync ? this.#marking.wakeAt : Infinity)
   }
 
   get #stage(): 'hello' | 'meeting' | 'open' {
@@ -230,7 +252,9 @@ export class Session {
     this.#liveness.step(now)
     this.#effects.push({ type: 'admitted' })
     this.#sentRoot = this.#replica.frontierRoot()
-    this.#openings.push(messages.encodeRoot(this.#sentRoot))
+    this.#sentAt = this.#replica.position
+    const marks = this.#options.marks.map(({ root }) => root)
+    this.#openings.push(messages.encodeRoot(this.#sentRoot, marks))
   }
 
   #onGoodbye(code: number): void {
@@ -241,7 +265,7 @@ export class Session {
   #onMessage(message: Message, bytes: number, now: number): void {
     switch (message.type) {
       case 'root':
-        return this.#onRoot(message.root, now)
+        return this.#onRoot(message.root, message.marks, now)
       case 'heads':
         return this.#onHeads(message.kind, message.heads, now)
       case 'request':
@@ -260,21 +284,38 @@ export class Session {
       case 'eager':
         this.#eager = message.type === 'eager'
         break
+      case 'mark':
+        this.#marking.heard(message.mark)
+        return this.#settleMark()
       default:
       // A ping says no more than that the peer is there.
     }
   }
 
-  #onRoot(root: Buffer, now: number): void {
+  #onRoot(root: Buffer, theirMarks: Buffer[], now: number): void {
     if (this.#phase !== 'root') return this.#end('protocol-violation', 'sent its root twice')
     this.#liveness.step(now)
     if (this.#sentRoot?.equals(root) === true) {
       this.#remote.setEqual()
       this.#phase = 'open'
+      this.#effects.push({ type: 'mark', mark: { root: root.subarray(0, messages.MARK_BYTES), position: this.#sentAt } })
       return
     }
+    const { marks, initiator } = this.#options
+    const common = commonMark(marks, theirMarks, initiator)
     this.#phase = 'heads'
-    this.#teller.tellAll()
+    this.#marking.changed()
+    if (common === null) this.#told = this.#replica.logs()
+    else {
+      this.#remote.setEqualAt(common.position)
+      this.#told = this.#replica.logsSince(common.position)
+    }
+    this.#teller.tellAll(this.#told)
+  }
+
+  #settleMark(): void {
+    const mark = this.#marking.take()
+    if (mark !== null) this.#effects.push({ type: 'mark', mark })
   }
 
   #onHeads(kind: HeadsKind, heads: Head[], now: number): void {
@@ -283,35 +324,15 @@ export class Session {
     }
     if (heads.length > 0) this.#liveness.step(now)
     for (const head of heads) {
-      this.#endFor(this.#onHead(head, kind === 'news' && this.#receiver.isLazy ? now + LAZY_PULL_MS : 0))
+      this.#endFor(this.#comparison.head(head, kind === 'news' && this.#receiver.isLazy ? now + LAZY_PULL_MS : 0))
       if (this.ended) return
     }
     if (kind !== 'last') return
     this.#phase = 'open'
-    for (const log of this.#replica.logs()) this.#compare(log)
-  }
-
-  #onHead({ author, length, tag }: Head, notBefore: number): Violation | null {
-    const hex = toHex(author)
-    const ours = this.#replica.log(hex)
-    const isForked = tag.equals(messages.FORKED_TAG)
-    if (ours !== undefined && ours.fork !== null) {
-      if (isForked) this.#sender.knowsProof(hex)
-      else this.#sender.sendProof(hex, ours.fork)
-      return null
-    }
-    if (isForked) return this.#want(author, hex, length, 'proof', 0)
-    this.#remote.atLeast(hex, length)
-    if (ours !== undefined) this.#compare(ours)
-    const ourLength = ours?.mmr.length ?? 0
-    if (ourLength < length) return this.#want(author, hex, length, 'events', notBefore)
-    const isOther = ours !== undefined && ourLength === length && !tag.equals(headTag(ours))
-    return isOther ? this.#want(author, hex, length, 'peaks', 0) : null
-  }
-
-  #want(...what: Parameters<Receiver['want']>): Violation | null {
-    this.#inSync = false
-    return this.#receiver.want(...what)
+    for (const { hex } of this.#told) this.#comparison.compare(this.#replica.log(hex) as ReplicaLog)
+    this.#told = []
+    const { unavailable } = this.#comparison
+    if (unavailable > 0) this.#effects.push({ type: 'unavailable', logs: unavailable })
   }
 
   #onFrame(runs: Run[], now: number): void {
@@ -346,25 +367,16 @@ export class Session {
     }
     // Also if the peer has announced as much: it waits for us to catch up before it calls us in sync.
     if (!this.#sender.isServing(hex)) this.#teller.tell(hex)
-    this.#compare(log)
-  }
-
-  #compare(log: ReplicaLog): void {
-    if (log.fork === null && this.#remote.lengthOf(log.hex) < log.mmr.length) {
-      this.#ahead.add(log.hex)
-      this.#inSync = false
-    }
+    this.#comparison.compare(log)
   }
 
   #nextInSync(): Output | null {
-    if (this.#phase !== 'open' || this.#inSync) return null
-    if (!this.#receiver.puller.idle || !this.#sender.idle || !this.#teller.idle) return null
-    for (const hex of this.#ahead) {
-      if (this.#remote.lengthOf(hex) < (this.#replica.log(hex)?.mmr.length ?? 0)) return null
-      this.#ahead.delete(hex)
-    }
-    this.#inSync = true
-    return { type: 'in-sync' }
+    if (this.#phase !== 'open' || !this.#isIdle) return null
+    return this.#comparison.settle() ? { type: 'in-sync' } : null
+  }
+
+  get #isIdle(): boolean {
+    return this.#receiver.puller.idle && this.#sender.idle && this.#teller.idle
   }
 
   // ---- small things ---------------------------------------------------------------------------------------------

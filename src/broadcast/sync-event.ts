@@ -16,6 +16,11 @@ export type SyncEvent =
   | { type: 'Progress'; peerId: string; received: number; remaining: number }
   /** We and the peer hold the same, as far as both have said. */
   | { type: 'InSync'; peerId: string }
+  /**
+   * The peer holds so many logs further than we do, but not from where ours end, because its own begin in the middle:
+   * another peer has to give us what is between.
+   */
+  | { type: 'Unavailable'; peerId: string; logs: number }
   /** An author has signed two contradicting histories; its log is frozen, and the proof is kept. */
   | { type: 'Fork'; author: string }
   /** Something outside went wrong and is being tried again: `source` names the transport, or is 'store'. */

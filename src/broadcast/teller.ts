@@ -4,7 +4,7 @@ import { encodeHeads, FORKED_TAG, TAG_BYTES } from './messages.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Replica, ReplicaLog } from './replica.ts'
 
-/** Tells one peer which logs we hold: all of them once if the frontiers differ, and from then on what is new. */
+/** Tells one peer which logs we hold: once all that it may lack, and from then on what is new. */
 export class Teller {
   readonly #replica: Replica
   readonly #remote: RemoteFrontier
@@ -26,8 +26,9 @@ export class Teller {
     return this.#news.size === 0 ? Infinity : this.#newsAt + ANNOUNCE_INTERVAL_MS
   }
 
-  tellAll(): void {
-    this.#all = { logs: [...this.#replica.logs()], next: 0 }
+  /** Tells these logs, all that the peer may not know of. */
+  tellAll(logs: readonly ReplicaLog[]): void {
+    this.#all = { logs: [...logs], next: 0 }
     this.#news.clear()
   }
 
@@ -68,5 +69,6 @@ export function headTag(log: ReplicaLog): Buffer {
 }
 
 function headOf(log: ReplicaLog): Head {
-  return { author: log.author, length: log.mmr.length, tag: headTag(log) }
+  const { author, mmr, start } = log
+  return { author, length: mmr.length, start, tag: headTag(log) }
 }

@@ -1,6 +1,7 @@
 import { fromHex, toHex } from '../base/bytes.ts'
 import { PeerlogError } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
+import type { Beginning } from '../event/beginning.ts'
 import { HybridClock } from '../event/clock.ts'
 import { checkForkProof } from '../event/fork.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
@@ -8,7 +9,7 @@ import type { Run } from '../event/run.ts'
 import { authorKeyPair } from '../event/signature.ts'
 import type { SubjectPattern } from '../event/subject.ts'
 import { AppendQueue } from './append-queue.ts'
-import { authorKeyPath } from './author-key.ts'
+import { forkedAuthor } from './author-key.ts'
 import type { Commit, StoredRun } from './commit.ts'
 import { EventTable } from './event-table.ts'
 import { HeldRuns } from './held-runs.ts'
@@ -17,6 +18,7 @@ import { IdIndex, idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
 import { Logs } from './logs.ts'
+import { Marks } from './marks.ts'
 import type { NewEvent } from './own-log.ts'
 import { checkEventSize, OwnLog } from './own-log.ts'
 import { EventReader } from './reader.ts'
@@ -34,6 +36,8 @@ export interface EventStoreOptions {
   authorSeed?: Uint8Array
   durability?: 'process' | 'full'
   readOnly?: boolean
+  /** Logs of which nothing is here yet begin in the middle: with their last events, or those since a time (ms). */
+  beginning?: Beginning | null
   /** Milliseconds since 1970. */
   now?: () => number
 }
@@ -45,6 +49,8 @@ export interface EventStoreOptions {
 export class EventStore {
   readonly #options: EventStoreOptions
   readonly #opened: OpenDatabase
+  /** Frontiers that peers and we have both had. */
+  readonly marks: Marks
   readonly #clock: HybridClock
   readonly #now: () => number
   readonly #logs: Logs
@@ -94,8 +100,10 @@ export class EventStore {
     this.#table = new EventTable(db)
     this.#ids = new IdIndex(db)
     this.#held = new HeldRuns(db)
+    this.marks = new Marks(db)
     this.#own = new OwnLog(authorKeyPair(seed), options.keys, this.#clock)
-    this.#writer = new Writer(options.keys, this.#own.hex, this.#logs, this.#table, this.#held, this.#now)
+    const mayBegin = this.beginning !== null
+    this.#writer = new Writer(options.keys, this.#own.hex, this.#logs, this.#table, this.#held, mayBegin, this.#now)
     this.#reader = new EventReader(db, this.#table, options.keys.seal, this.#own.hex)
     this.#appends = new AppendQueue(
       (items) => this.#append(items),
@@ -127,6 +135,11 @@ export class EventStore {
     return this.#closed
   }
 
+  /** Where logs of which nothing is here are to begin; null: with their first event. */
+  get beginning(): Beginning | null {
+    return this.#options.beginning ?? null
+  }
+
   /** Position of the newest event; 0 when there is none. */
   get position(): number {
     return this.#table.nextPosition - 1
@@ -155,7 +168,7 @@ export class EventStore {
   #append(items: NewEvent[]): Event[] {
     this.#checkWritable()
     const before = this.#logs.get(this.#own.hex) ?? this.#logs.empty(this.#own.keyPair.publicKey)
-    if (before.fork !== null) throw forkedError(this.#options.path)
+    if (before.fork !== null) throw forkedAuthor(this.#options.path)
     const links = this.#own.nextLinks(items[0] as NewEvent)
     const runs: StoredRun[] = []
     const events: Event[] = []
@@ -196,6 +209,7 @@ export class EventStore {
     const result = this.#transact(added, () => {
       const result = work(staged)
       for (const log of staged.logs.values()) this.#logs.save(log)
+      if (staged.commit.forks.length > 0) this.marks.clear()
       return result
     })
     for (const log of staged.logs.values()) {
@@ -256,9 +270,26 @@ export class EventStore {
     return this.#logs.get(author)
   }
 
-  /** 32 bytes that are equal on two replicas exactly when they hold the same events. */
+  /** 32 bytes that are equal on two replicas exactly when their logs are the same, up to the same lengths. */
   frontierRoot(): Buffer {
     return this.#logs.root()
+  }
+
+  /** Logs that have grown since the newest event was at that position. */
+  logsSince(position: number): readonly Log[] {
+    return this.#logs.since(position)
+  }
+
+  /** Length of a log when the newest event was at that position. */
+  lengthAt(author: string, position: number): number {
+    const log = this.#logs.get(author)
+    return log === undefined ? 0 : this.#read(() => this.#table.lengthAt(log, position))
+  }
+
+  /** Seq of the last event of a log before a time (ms since 1970), or the log's start. */
+  seqBefore(author: string, time: number): number {
+    const log = this.#logs.get(author)
+    return log === undefined ? 0 : this.#read(() => this.#table.seqBefore(log, time))
   }
 
   /**
@@ -268,9 +299,9 @@ export class EventStore {
   readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null {
     return this.#read(() => {
       const log = this.#logs.get(author)
-      if (log === undefined || from > log.mmr.length) return null
+      if (log === undefined || from > log.mmr.length || from < log.start) return null
       const run = this.#table.readRun(log, from, maxBytes)
-      if (!withPeaks || from === 0) return run
+      if (!withPeaks) return run
       const peaks = this.#table.mmrAt(log, from).peaks()
       if (run !== null) return { ...run, peaks }
       const signature = this.#table.lastSignature(log)
@@ -366,14 +397,4 @@ export class EventStore {
     for (const wake of this.#waiting) wake()
     this.#opened.close()
   }
-}
-
-function forkedError(file: string): PeerlogError {
-  return new PeerlogError(
-    'AUTHOR_FORKED',
-    'this author has signed two contradicting histories and can append no more',
-    {
-      hint: `Move ${authorKeyPath(file)} away to go on as a new author; everything stored stays readable`,
-    },
-  )
 }

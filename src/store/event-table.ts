@@ -1,3 +1,4 @@
+import { assert } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
 import { MAX_RUN_EVENTS, MMR_CHECKPOINT_BYTES, MMR_CHECKPOINT_EVENTS, SUBJECT_CACHE_ENTRIES } from '../base/limits.ts'
 import { Mmr } from '../event/mmr.ts'
@@ -44,6 +45,8 @@ export interface StoredRow {
 
 /** Rows that are read at once when a run is put together. */
 const RUN_ROWS = 256
+/** Rows that are looked at for one with a time. */
+const TIME_LOOKBACK_ROWS = 256
 
 /** The tables `events`, `extents`, `checkpoints` and `subjects`: which event lies where. */
 export class EventTable {
@@ -61,6 +64,8 @@ export class EventTable {
   readonly #findCheckpoint: Statement<[number, number], { length: number; peaks: Buffer }>
   readonly #range: Statement<[number, number, number], [Buffer, Buffer | null]>
   readonly #at: Statement<[number], { bytes: Buffer; id_start: number; subject: number | null }>
+  readonly #extentAt: Statement<[number, number], { position: number; seq: number }>
+  readonly #lastTime: Statement<[number, number], number>
   readonly #idStarts: Statement<[number], [number, number]>
   readonly #findSubject: Statement<[string], number>
   readonly #insertSubject: Statement<[string]>
@@ -86,6 +91,14 @@ export class EventTable {
       )
       .raw() as unknown as Statement<[number, number, number], [Buffer, Buffer | null]>
     this.#at = db.prepare('SELECT bytes, id_start, subject FROM events WHERE position = ?')
+    this.#extentAt = db.prepare(
+      'SELECT position, seq FROM extents WHERE author = ? AND position <= ? ORDER BY seq DESC LIMIT 1',
+    )
+    this.#lastTime = db
+      .prepare<[number, number], number>(
+        'SELECT time FROM events WHERE position > ? AND position <= ? AND subject IS NOT NULL ORDER BY position DESC LIMIT 1',
+      )
+      .pluck()
     this.#idStarts = db
       .prepare<[number]>('SELECT position, id_start FROM events WHERE position >= ? ORDER BY position')
       .raw() as unknown as Statement<[number], [number, number]>
@@ -139,6 +152,12 @@ export class EventTable {
     since.bytes = 0
   }
 
+  /** Inside a transaction: a log whose first event here is not its first; its peaks before are all that is known. */
+  begin(log: Log): void {
+    this.#insertCheckpoint.run(log.no, log.start, log.mmr.peaks())
+    this.#sinceCheckpoint.set(log.no, { length: log.start, bytes: 0 })
+  }
+
   /** After a rollback: back to what the file says. */
   reset(nextPosition: number): void {
     this.#nextPosition = nextPosition
@@ -176,9 +195,34 @@ export class EventTable {
     return { position: extent.position + (seq - extent.seq), count: end - seq }
   }
 
+  /** The log's length when the newest event was at that position. */
+  lengthAt(log: Log, position: number): number {
+    if (log.position <= position) return log.mmr.length
+    const extent = this.#extentAt.get(log.no, position)
+    if (extent === undefined) return 0
+    const end = this.#nextExtent.get(log.no, extent.seq) ?? log.mmr.length
+    return Math.min(end, extent.seq + position - extent.position + 1)
+  }
+
+  /** Seq of the last readable event before a time (ms since 1970), or one before it; the log's start if there is none. */
+  seqBefore(log: Log, time: number): number {
+    let low = log.start
+    let high = log.mmr.length - 1
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2)
+      const { position } = this.#stretch(log, middle)
+      // Within the stretch, and not far: what can't be read here has no time.
+      const first = Math.max(this.#extentAt.get(log.no, position)?.position ?? 0, position - TIME_LOOKBACK_ROWS)
+      const found = this.#lastTime.get(first - 1, position)
+      if (found !== undefined && found < time) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
   /** Where the log's events lie from seq on, stretch by stretch. */
   *stretches(log: Log, from: number): Generator<Stretch> {
-    for (let seq = from; seq < log.mmr.length;) {
+    for (let seq = Math.max(from, log.start); seq < log.mmr.length;) {
       const stretch = this.#stretch(log, seq)
       yield stretch
       seq += stretch.count
@@ -221,8 +265,9 @@ export class EventTable {
     return { author: log.author, from, peaks: null, signature: unpackSignature(signature), events }
   }
 
-  /** The MMR when the log had that length. */
+  /** The MMR when the log had that length, which is not below its start. */
   mmrAt(log: Log, length: number): Mmr {
+    assert(length >= log.start, 'peaks before the start of a log are not known')
     if (length === log.mmr.length) return log.mmr
     const checkpoint = this.#findCheckpoint.get(log.no, length)
     const mmr = checkpoint === undefined ? new Mmr() : Mmr.from(checkpoint.length, checkpoint.peaks)

@@ -1,4 +1,5 @@
 import { equalBytes } from '../base/bytes.ts'
+import { hash } from '../base/hash.ts'
 import type { Run, VerifiedRun } from '../event/run.ts'
 import { checkForkProof, encodeForkProof } from '../event/fork.ts'
 import { verifyRun } from '../event/run.ts'
@@ -11,13 +12,27 @@ import { corruptFile } from './sqlite.ts'
 export type RunCheck =
   { status: 'verified'; run: Run; verified: VerifiedRun } | { status: IngestStatus; proof?: Buffer }
 
-/** Compares a received run with the log that it should continue. Nothing is written. */
-export function checkRun(run: Run, log: Log, table: EventTable, databaseTag: Uint8Array): RunCheck {
+/**
+ * Compares a received run with the log that it should continue. Nothing is written.
+ *
+ * @param mayBegin whether a log of which nothing is here may begin with this run, in the middle.
+ */
+export function checkRun(
+  received: Run,
+  log: Log,
+  table: EventTable,
+  databaseTag: Uint8Array,
+  mayBegin: boolean,
+): RunCheck {
   if (log.fork !== null) return { status: 'frozen' }
   const length = log.mmr.length
-  const end = run.from + run.events.length
-  if (run.from > length) return { status: 'gap' }
-  if (run.from < length && end <= length && run.peaks === null) return { status: 'duplicate' }
+  const end = received.from + received.events.length
+  if (received.from > length) {
+    return length === 0 && mayBegin ? checkBeginning(received, databaseTag) : { status: 'gap' }
+  }
+  if (received.from < length && end <= length && received.peaks === null) return { status: 'duplicate' }
+  const run = received.from < log.start ? fromStart(received, log.start) : received
+  if (run === null) return { status: 'duplicate' }
   if (run.peaks !== null) {
     const ours = table.mmrAt(log, run.from)
     if (!equalBytes(ours.peaks(), run.peaks)) return checkFork(run, ours, log, table, databaseTag)
@@ -29,6 +44,24 @@ export function checkRun(run: Run, log: Log, table: EventTable, databaseTag: Uin
   // Where nothing is before the run, or the same as the sender says, a wrong signature is the sender's alone.
   const conclusive = verified === 'WRONG_EVENT' || (run.from === length && (length === 0 || run.peaks !== null))
   return { status: conclusive ? 'invalid' : 'unverified' }
+}
+
+/** The first events of a log that are here: its author's signature covers the peaks before them too. */
+function checkBeginning(run: Run, databaseTag: Uint8Array): RunCheck {
+  if (run.peaks === null || run.events.length === 0) return { status: 'gap' }
+  const verified = verifyRun(run, Mmr.from(run.from, run.peaks), databaseTag)
+  return typeof verified === 'string' ? { status: 'invalid' } : { status: 'verified', run, verified }
+}
+
+/** The same run without what precedes the start of our log, where there is nothing to compare it with; null if that is all. */
+function fromStart(run: Run, start: number): Run | null {
+  const skipped = start - run.from
+  if (skipped > run.events.length) return null
+  const events = run.events.slice(skipped)
+  if (run.peaks === null) return { ...run, from: start, events }
+  const mmr = Mmr.from(run.from, run.peaks)
+  for (const bytes of run.events.slice(0, skipped)) mmr.append(hash(bytes))
+  return { ...run, from: start, peaks: mmr.peaks(), events }
 }
 
 /**

@@ -8,6 +8,8 @@ export interface Log extends Timestamp {
   readonly author: Buffer
   readonly hex: string
   readonly mmr: Mmr
+  /** First seq that is here: 0, unless the log was begun in the middle. */
+  readonly start: number
   /** MMR root at the log's length. */
   readonly root: Buffer
   /** Of the last event. */

@@ -13,6 +13,7 @@ interface AuthorRow {
   position: number
   time: number
   tick: number
+  start: number
   fork: Buffer | null
 }
 
@@ -25,17 +26,17 @@ export class Logs {
   readonly #sorted: Log[] = []
   #root: Buffer | null = null
   #nextNo = 1
-  readonly #save: Statement<[number, Buffer, number, Buffer, number, number, number, Buffer | null]>
+  readonly #save: Statement<[number, Buffer, number, number, Buffer, number, number, number, Buffer | null]>
 
   constructor(db: Database) {
     this.#save = db.prepare(
-      'INSERT OR REPLACE INTO authors (no, key, length, peaks, position, time, tick, fork) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO authors (no, key, start, length, peaks, position, time, tick, fork) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
     for (const row of db.prepare<[], AuthorRow>('SELECT * FROM authors ORDER BY key').iterate()) {
       if (row.peaks.length !== peaksBytes(row.length)) throw corruptFile('the state of a log does not fit its length')
       const mmr = Mmr.from(row.length, row.peaks)
-      const { no, key: author, position, time, tick, fork } = row
-      this.#append({ no, author, hex: toHex(author), mmr, root: mmr.root(), position, time, tick, fork })
+      const { no, key: author, start, position, time, tick, fork } = row
+      this.#append({ no, author, hex: toHex(author), mmr, start, root: mmr.root(), position, time, tick, fork })
       this.#nextNo = Math.max(this.#nextNo, no + 1)
     }
   }
@@ -49,6 +50,11 @@ export class Logs {
     return this.#sorted
   }
 
+  /** Those that have grown since the newest event was at that position. */
+  since(position: number): Log[] {
+    return this.#sorted.filter((log) => log.position > position)
+  }
+
   /** A log of nothing, not yet known here. */
   empty(author: Buffer): Log {
     const mmr = new Mmr()
@@ -58,6 +64,7 @@ export class Logs {
       author: copy,
       hex: toHex(copy),
       mmr,
+      start: 0,
       root: mmr.root(),
       position: 0,
       time: 0,
@@ -68,7 +75,8 @@ export class Logs {
 
   /** Inside a transaction. */
   save(log: Log): void {
-    this.#save.run(log.no, log.author, log.mmr.length, log.mmr.peaks(), log.position, log.time, log.tick, log.fork)
+    const { no, author, start, mmr, position, time, tick, fork } = log
+    this.#save.run(no, author, start, mmr.length, mmr.peaks(), position, time, tick, fork)
   }
 
   /** After the transaction. */
@@ -83,7 +91,7 @@ export class Logs {
     this.#sorted[this.#place(log.author)] = log
   }
 
-  /** 32 bytes that are equal on two replicas exactly when they hold the same events: their frontier's root. */
+  /** 32 bytes that are equal on two replicas exactly when their logs are the same, up to the same length: their frontier's root. */
   root(): Buffer {
     if (this.#root === null) {
       const parts: Buffer[] = [Buffer.from('peerlog 1 frontier\0', 'utf8')]

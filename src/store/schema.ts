@@ -85,7 +85,7 @@ export const MIGRATIONS: readonly string[] = [
 
   -- Frontiers that we and a peer have both had: they need not be told again.
   CREATE TABLE marks (
-    peer     BLOB    NOT NULL,         -- its Noise public key
+    peer     TEXT    NOT NULL,         -- its Noise public key in hexadecimal
     root     BLOB    NOT NULL,         -- first bytes of the frontier root
     position INTEGER NOT NULL,         -- of our newest event when we had that root
     PRIMARY KEY (peer, root)

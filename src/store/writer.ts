@@ -3,6 +3,7 @@ import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
 import type { Timestamp } from '../event/clock.ts'
 import { compareTimestamps } from '../event/clock.ts'
 import { decodeEventBody } from '../event/event.ts'
+import { Mmr } from '../event/mmr.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Run } from '../event/run.ts'
 import type { Commit } from './commit.ts'
@@ -29,9 +30,20 @@ export class Writer {
   readonly #logs: Logs
   readonly #table: EventTable
   readonly #held: HeldRuns
+  readonly #mayBegin: boolean
   readonly #now: () => number
 
-  constructor(keys: DatabaseKeys, ownAuthor: string, logs: Logs, table: EventTable, held: HeldRuns, now: () => number) {
+  /** @param mayBegin whether logs may begin in the middle. */
+  constructor(
+    keys: DatabaseKeys,
+    ownAuthor: string,
+    logs: Logs,
+    table: EventTable,
+    held: HeldRuns,
+    mayBegin: boolean,
+    now: () => number,
+  ) {
+    this.#mayBegin = mayBegin
     this.#keys = keys
     this.#ownAuthor = ownAuthor
     this.#logs = logs
@@ -72,10 +84,10 @@ export class Writer {
   /** Stores what a received run adds to its log, if its author has signed it. */
   storeRun(received: Run, staged: Staged): IngestStatus {
     const hex = received.author.toString('hex')
-    const log = staged.logs.get(hex) ?? this.#logs.get(hex) ?? this.#logs.empty(received.author)
-    const check = checkRun(received, log, this.#table, this.#keys.tag)
+    const known = staged.logs.get(hex) ?? this.#logs.get(hex) ?? this.#logs.empty(received.author)
+    const check = checkRun(received, known, this.#table, this.#keys.tag, this.#mayBegin)
     if (!('run' in check)) {
-      if (check.proof !== undefined) this.freeze(log, check.proof, staged)
+      if (check.proof !== undefined) this.freeze(known, check.proof, staged)
       return check.status
     }
     const { run, verified } = check
@@ -90,6 +102,7 @@ export class Writer {
       this.#held.hold(hex, run, latest - MAX_CLOCK_AHEAD_MS)
       return 'held'
     }
+    const log = run.from > known.mmr.length ? this.#begin(known, run) : known
     let clock: Timestamp = log
     const signature = packSignature(run.signature)
     for (const [i, bytes] of run.events.entries()) {
@@ -113,6 +126,13 @@ export class Writer {
     staged.logs.set(hex, after)
     staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#ownAuthor })
     return 'stored'
+  }
+
+  #begin(log: Log, { from, peaks }: Run): Log {
+    const mmr = Mmr.from(from, peaks as Buffer)
+    const begun = { ...log, start: from, mmr, root: mmr.root() }
+    this.#table.begin(begun)
+    return begun
   }
 
   /** Stops a log for good: its author has signed two contradicting histories. */

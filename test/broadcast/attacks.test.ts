@@ -50,6 +50,7 @@ const examples = {
   ping: messages.PING_MESSAGE,
   lazy: messages.LAZY_MESSAGE,
   eager: messages.EAGER_MESSAGE,
+  mark: messages.encodeMark(Buffer.alloc(16)),
 }
 
 describe('a peer that does not know the database', () => {
@@ -92,7 +93,7 @@ describe('a peer that does not know the database', () => {
   it('is turned away for another version, and told so', () => {
     const { stranger } = honest(5)
     const hello = messages.encodeHello(stranger.proof)
-    hello[1] = 2
+    hello[1] = messages.PROTOCOL_VERSION + 1
     stranger.send(hello).expectEnd('other-version')
     expectToldNothing(stranger)
   })
@@ -167,17 +168,21 @@ describe('a message out of turn', () => {
 })
 
 describe('malformed', () => {
-  const head = (length: number, tag = Buffer.alloc(8, 1)): Buffer =>
-    Buffer.concat([Buffer.alloc(32, 3), varint(length), tag])
+  const head = (length: number, start = 0): Buffer =>
+    Buffer.concat([Buffer.alloc(32, 3), varint(length), varint(start), Buffer.alloc(8, 1)])
   const wide = foreignLog(51, 3, Buffer.alloc(400_000, 7))
   const cases: [string, Buffer][] = [
     ['nothing', Buffer.alloc(0)],
     ['type 0', Buffer.of(0)],
-    ['type 12', Buffer.of(12)],
+    ['type 13', Buffer.of(13)],
     ['type 255', Buffer.alloc(100, 255)],
     ['a hello cut short', messages.encodeHello(Buffer.alloc(32)).subarray(0, 33)],
     ['a hello with more', Buffer.concat([messages.encodeHello(Buffer.alloc(32)), Buffer.of(0)])],
     ['a root cut short', examples.root.subarray(0, 32)],
+    ['a root with five marks', messages.encodeRoot(Buffer.alloc(32), Array(5).fill(Buffer.alloc(16)))],
+    ['a root with a mark cut short', messages.encodeRoot(Buffer.alloc(32), [Buffer.alloc(16)]).subarray(0, -1)],
+    ['a mark cut short', examples.mark.subarray(0, -1)],
+    ['a log that starts at its end', Buffer.concat([Buffer.of(4, 2, 1), head(5, 5)])],
     ['heads of an unknown kind', Buffer.of(4, 3, 0)],
     ['more heads than are there', Buffer.of(4, 2, 2, ...head(1))],
     ['fewer heads than are there', Buffer.concat([Buffer.of(4, 2, 1), head(1), head(1)])],
@@ -185,9 +190,9 @@ describe('malformed', () => {
     ['2^53 - 1 heads', Buffer.concat([Buffer.of(4, 2), varint(Number.MAX_SAFE_INTEGER)])],
     ['an empty log', Buffer.concat([Buffer.of(4, 2, 1), head(0)])],
     ['a log longer than any', Buffer.concat([Buffer.of(4, 2, 1), head(2 ** 48)])],
-    ['a length in a longer form', Buffer.concat([Buffer.of(4, 2, 1), Buffer.alloc(32), varint(5, 1), Buffer.alloc(8)])],
+    ['a length in a longer form', Buffer.concat([Buffer.of(4, 2, 1), Buffer.alloc(32), varint(5, 1), Buffer.alloc(9)])],
     ['1025 ranges', Buffer.concat([Buffer.of(5), varint(1025), ...Array(1025).fill(Buffer.alloc(34))])],
-    ['an unknown want', Buffer.concat([Buffer.of(5, 1), Buffer.alloc(33), Buffer.of(3)])],
+    ['an unknown want', Buffer.concat([Buffer.of(5, 1), Buffer.alloc(33), Buffer.of(4)])],
     ['a range beyond every log', Buffer.concat([Buffer.of(5, 1), Buffer.alloc(32), varint(2 ** 48), Buffer.of(0)])],
     ['a frame of nothing', Buffer.of(6)],
     ['a frame cut short', examples.frame.subarray(0, -1)],
@@ -240,7 +245,7 @@ describe('a member that lies about what it holds', () => {
     const author = world.node()
     author.append(1000)
     const own = foreignLog(53, 100)
-    const lie = { author: Buffer.from(author.store.author, 'hex'), length: 5000, tag: Buffer.alloc(8) }
+    const lie = { author: Buffer.from(author.store.author, 'hex'), length: 5000, start: 0, tag: Buffer.alloc(8) }
     stranger.meet([lie, headOf(own)])
     world.meet(node, author)
     let drip = 0
@@ -279,7 +284,7 @@ describe('a member that lies about what it holds', () => {
     stranger.meetEqual()
     stranger.readTypes()
     for (let length = 1; length < 5; length++) {
-      stranger.send(messages.encodeHeads('news', [{ author: ours.author, length, tag: Buffer.alloc(8) }]))
+      stranger.send(messages.encodeHeads('news', [{ author: ours.author, length, start: 0, tag: Buffer.alloc(8) }]))
     }
     expect(stranger.readTypes()).toEqual([])
   })

@@ -47,9 +47,9 @@ describe('bytes', () => {
       return bytesOf(link)
     })
     expect(figures).toEqual([
-      [67, 67],
-      [67, 67],
-      [67, 67],
+      [69, 69],
+      [69, 69],
+      [69, 69],
     ])
   })
 

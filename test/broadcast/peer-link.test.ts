@@ -59,7 +59,8 @@ function link(): {
   const replica = world.node().store
   const claims = new ClaimTable(() => {})
   const connection = new TestConnection()
-  const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey: keys.admission, replica, claims })
+  const admissionKey = keys.admission
+  const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey, replica, claims, marks: [] })
   const ingest = vi.fn()
   const link = new PeerLink(connection, session, 'test', { now: () => Date.now(), ingest, notice: () => {} })
   return { connection, link, end: link.run(), ingest }

@@ -21,7 +21,7 @@ export function foreignLog(author: number, events: number, data: string | Buffer
 export function headOf(log: AuthorLog, length: number = log.events.length): Head {
   const root = log.mmrs[length]?.root()
   if (root === undefined) throw new Error('no such length')
-  return { author: log.keys.publicKey, length, tag: root.subarray(0, 8) }
+  return { author: log.keys.publicKey, length, start: 0, tag: root.subarray(0, 8) }
 }
 
 export function withBadSignature(run: Run): Run {
@@ -74,8 +74,12 @@ export class Stranger {
     return this
   }
 
-  /** What it has been sent since it last read. */
+  /** What it has been sent since it last read, but for marks, which a session sends whenever it is in sync. */
   read(): Message[] {
+    return this.readAll().filter(({ type }) => type !== 'mark')
+  }
+
+  readAll(): Message[] {
     const sent = this.end.sent.slice(this.#read)
     this.#read = this.end.sent.length
     return sent.map((bytes) => {

@@ -9,6 +9,7 @@ import type { EndReason } from '../../src/broadcast/end-reason.ts'
 import { isOffence } from '../../src/broadcast/end-reason.ts'
 import type { Output } from '../../src/broadcast/output.ts'
 import { Session } from '../../src/broadcast/session.ts'
+import type { Beginning } from '../../src/event/beginning.ts'
 import { encodeData } from '../../src/event/data.ts'
 import { decodeEventHeader } from '../../src/event/event.ts'
 import type { DatabaseKeys } from '../../src/event/keys.ts'
@@ -63,8 +64,8 @@ export class World {
   }
 
   /** @param author number that the author's key is made from; by default a key of its own. */
-  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:'): Node {
-    const node = new Node(this, author, clockAhead, path)
+  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:', beginning: Beginning | null = null): Node {
+    const node = new Node(this, author, clockAhead, path, beginning)
     this.nodes.push(node)
     return node
   }
@@ -180,7 +181,7 @@ export class Node {
   heldAt = Infinity
   readonly delivered: string[] = []
 
-  constructor(world: World, author: number, clockAhead: number, path: string) {
+  constructor(world: World, author: number, clockAhead: number, path: string, beginning: Beginning | null) {
     this.world = world
     this.name = `node ${world.nodes.length}`
     this.store = EventStore.open({
@@ -188,6 +189,7 @@ export class Node {
       databaseId: DATABASE,
       keys,
       authorSeed: Buffer.alloc(32, author),
+      beginning,
       now: () => world.now + clockAhead,
     })
     this.store.onCommit(({ runs, forks }) => {
@@ -260,7 +262,8 @@ export class Node {
 export function expectSound(store: EventStore): void {
   let events = 0
   for (const log of store.logs()) {
-    const mmr = new Mmr()
+    const peaks = store.readRun(log.hex, log.start, 1, true)?.peaks
+    const mmr = Mmr.from(log.start, peaks ?? Buffer.alloc(0))
     while (mmr.length < log.mmr.length) {
       const run = store.readRun(log.hex, mmr.length, 1 << 20, false)
       if (run === null) throw new Error('a stored event is missing')
@@ -326,8 +329,13 @@ export class End {
     this.node = node
     this.name = name
     const { store: replica, claims } = node
-    this.session = new Session({ initiator, handshakeHash, admissionKey: keys.admission, replica, claims })
+    const marks = replica.marks.of(this.#peerName)
+    this.session = new Session({ initiator, handshakeHash, admissionKey: keys.admission, replica, claims, marks })
     node.ends.add(this)
+  }
+
+  get #peerName(): string {
+    return this.name.split('→').at(-1) as string
   }
 
   get isBlocked(): boolean {
@@ -356,6 +364,7 @@ export class End {
       if (output === null) break
       if (output.type === 'send') this.#send(output.bytes)
       else if (output.type === 'ingest' || output.type === 'ingest-proof') this.node.ingest(this, output)
+      else if (output.type === 'mark') this.node.store.marks.remember(this.#peerName, output.mark)
       else this.events.push(output)
       if (output.type !== 'end') continue
       if (output.farewell !== null) this.#send(output.farewell)

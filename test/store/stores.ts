@@ -114,9 +114,9 @@ export function expectSound(store: EventStore): void {
   expect(new Set(positions).size).toBe(positions.length)
   let events = 0
   for (const log of store.logs()) {
-    const mmr = new Mmr()
+    const mmr = Mmr.from(log.start, store.readRun(log.hex, log.start, 1, true)?.peaks ?? Buffer.alloc(0))
     const runs: Run[] = []
-    for (let seq = 0; seq < log.mmr.length;) {
+    for (let seq = log.start; seq < log.mmr.length;) {
       const run = store.readRun(log.hex, seq, 1, false) as Run
       runs.push(run)
       seq += run.events.length
