@@ -298,7 +298,10 @@ export class Session {
     if (this.#sentRoot?.equals(root) === true) {
       this.#remote.setEqual()
       this.#phase = 'open'
-      this.#effects.push({ type: 'mark', mark: { root: root.subarray(0, messages.MARK_BYTES), position: this.#sentAt } })
+      this.#effects.push({
+        type: 'mark',
+        mark: { root: root.subarray(0, messages.MARK_BYTES), position: this.#sentAt },
+      })
       return
     }
     const { marks, initiator } = this.#options

@@ -20,6 +20,7 @@ export interface CommonFlags {
   transport?: TransportName[]
   relay?: string[]
   bootstrap?: Address[]
+  since?: Date | { last: number }
   json?: true
   quiet?: true
   color: boolean
@@ -51,6 +52,15 @@ export function addCommonFlags(command: Command): Command {
     .option('--no-color', 'no colours; also with NO_COLOR, and when the output is no terminal')
 }
 
+/** For commands that receive. */
+export function addSinceFlag(command: Command): Command {
+  return command.option(
+    '--since <when>',
+    "of authors that are new here take only the end: '2026-11-01', '2026-11-20T08:00', or the last so many events: '1000'",
+    since,
+  )
+}
+
 // ---- values -------------------------------------------------------------------------------------------------------
 
 export function wholeNumber(value: string): number {
@@ -65,6 +75,13 @@ export function seconds(value: string): number {
     throw new InvalidArgumentError('Write a number of seconds.')
   }
   return number
+}
+
+function since(value: string): Date | { last: number } {
+  if (/^\d{1,15}$/.test(value) && Number(value) > 0) return { last: Number(value) }
+  const date = new Date(value)
+  if (/^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(date.getTime())) return date
+  throw new InvalidArgumentError("Write a day, a time such as '2026-11-20T08:00', or a number of events.")
 }
 
 function collect(value: string, previous: string[] | undefined): string[] {
@@ -100,6 +117,7 @@ export function openOptions(flags: CommonFlags): OpenOptions & { transport: Tran
     path: flags.db ?? defaultPath(flags.discoveryKey),
     transport: transportsOf(flags),
     ...(secret === undefined ? {} : { secret }),
+    ...(flags.since === undefined ? {} : { since: flags.since }),
   }
 }
 

@@ -2,7 +2,7 @@ import readline from 'node:readline'
 import type { Command } from 'commander'
 import { Delivery } from './delivery.ts'
 import type { CommonFlags } from './flags.ts'
-import { addCommonFlags, isLocalOnly, seconds } from './flags.ts'
+import { addCommonFlags, addSinceFlag, isLocalOnly, seconds } from './flags.ts'
 import { counted, short } from './format.ts'
 import { printable } from './printable.ts'
 import type { Context } from './with-database.ts'
@@ -34,7 +34,7 @@ export function addInteractive(program: Command): void {
     .option('-t, --type <type>', 'says what kind of event it is')
     .option('--show <pattern>', 'the subjects to show (default: all)')
     .option('-w, --wait <seconds>', 'when leaving, how long to wait for others to take what was written', seconds, 5)
-  addCommonFlags(command)
+  addCommonFlags(addSinceFlag(command))
     .addHelpText(
       'after',
       `

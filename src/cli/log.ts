@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { ReadOptions } from '../index.ts'
+import { counted } from './format.ts'
 import { UsageError } from './failure.ts'
 import type { CommonFlags } from './flags.ts'
 import { addCommonFlags, wholeNumber } from './flags.ts'
@@ -58,5 +59,13 @@ async function printLog(flags: LogFlags): Promise<void> {
       ...(order === undefined ? {} : { order }),
     }
     for await (const event of db.read(options)) await output.event(event)
+    const missing = [...db.missing().values()]
+    if (missing.length > 0) {
+      const events = counted(
+        missing.reduce((sum, count) => sum + count, 0),
+        'earlier event',
+      )
+      output.status(output.statusColors.dim(`${counted(missing.length, 'author')} not whole: ${events} left out here`))
+    }
   })
 }

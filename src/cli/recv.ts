@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { ReadOptions } from '../index.ts'
 import type { CommonFlags } from './flags.ts'
-import { addCommonFlags, wholeNumber } from './flags.ts'
+import { addCommonFlags, addSinceFlag, wholeNumber } from './flags.ts'
 import { withDatabase } from './with-database.ts'
 
 interface RecvFlags extends CommonFlags {
@@ -24,7 +24,7 @@ export function addRecv(program: Command): void {
     .option('-a, --all', 'also what is here already, and what you wrote yourself')
     .option('--after <position>', 'also what arrived here after this position (see --json)', wholeNumber)
     .option('-n, --limit <count>', 'end after so many events', wholeNumber)
-  addCommonFlags(command)
+  addCommonFlags(addSinceFlag(command))
     .addHelpText(
       'after',
       `

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { Delivery } from './delivery.ts'
 import { UsageError } from './failure.ts'
 import type { CommonFlags } from './flags.ts'
-import { addCommonFlags, isLocalOnly, seconds } from './flags.ts'
+import { addCommonFlags, addSinceFlag, isLocalOnly, seconds } from './flags.ts'
 import { counted, short } from './format.ts'
 import type { Context } from './with-database.ts'
 import { withDatabase } from './with-database.ts'
@@ -40,7 +40,7 @@ export function addSend(program: Command): void {
       seconds,
       10,
     )
-  addCommonFlags(command)
+  addCommonFlags(addSinceFlag(command))
     .addHelpText(
       'after',
       `

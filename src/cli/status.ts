@@ -46,6 +46,9 @@ export function watchStatus(db: Database, output: Output): () => void {
     const who = byPeer ? `${short(peerId)} turned us away` : `turned ${short(peerId)} away`
     output.warn(red(`${who}: ${detail === '' ? reason : `it ${printable(detail)}`}`))
   })
+  sync.on('Unavailable', ({ peerId, logs }) => {
+    output.status(dim(`${short(peerId)} holds only the end of ${counted(logs, 'log')}: others must give the beginning`))
+  })
   sync.on('Progress', ({ peerId, received, remaining }) => {
     const now = Date.now()
     const catchUp = catchUps.get(peerId) ?? { since: now, toldAt: now, told: false }
