@@ -9,7 +9,8 @@ import type { EndReason, Violation } from './end-reason.ts'
 import { END_REASONS } from './end-reason.ts'
 import { Liveness } from './liveness.ts'
 import type { Head, HeadsKind, Message } from './messages.ts'
-import { commonMark, Marking } from './marking.ts'
+import { Marking } from './marking.ts'
+import { Meeting } from './meeting.ts'
 import * as messages from './messages.ts'
 import type { Output } from './output.ts'
 import type { RunStatus } from './receiver.ts'
@@ -49,13 +50,9 @@ export class Session {
   /** HELLO and ROOT. */
   readonly #openings: Buffer[] = []
   #phase: 'idle' | 'hello' | 'root' | 'heads' | 'open' | 'ended' = 'idle'
-  #sentRoot: Buffer | null = null
-  /** Position of our newest event when the root was sent. */
-  #sentAt = 0
+  readonly #meeting: Meeting
   readonly #marking: Marking
   readonly #comparison: Comparison
-  /** Those that we told of when we met. */
-  #told: readonly ReplicaLog[] = []
   #eager = true
   readonly #control = new ControlBudget()
   readonly #liveness = new Liveness()
@@ -68,7 +65,9 @@ export class Session {
     this.#receiver = new Receiver(options.replica, this.#remote, this.#teller, options.claims)
     this.#sender = new Sender(options.replica, this.#remote)
     this.#comparison = new Comparison(options.replica, this.#remote, this.#receiver, this.#sender)
-    this.#marking = new Marking(options.replica)
+    const { replica, marks, initiator } = options
+    this.#meeting = new Meeting(replica, this.#remote, this.#teller, marks, initiator)
+    this.#marking = new Marking(replica)
   }
 
   get ended(): boolean {
@@ -115,7 +114,7 @@ export class Session {
   /** The replica has changed, by us or by any peer; `fromThisPeer`: by what this session received. */
   changed(changes: readonly ReplicaChange[], fromThisPeer: boolean): void {
     // What happens before our root is sent is part of it.
-    if (this.ended || this.#sentRoot === null) return
+    if (this.ended || !this.#meeting.started) return
     const { puller } = this.#receiver
     if (changes.length > 0) this.#marking.changed()
     for (const { run, log, local } of changes) {
@@ -140,7 +139,7 @@ export class Session {
     for (const { hex, fork } of logs) {
       this.#receiver.puller.drop(hex)
       this.#comparison.forked(hex)
-      if (this.#sentRoot !== null && fork !== null) this.#sender.sendProof(hex, fork)
+      if (this.#meeting.started && fork !== null) this.#sender.sendProof(hex, fork)
     }
   }
 
@@ -251,10 +250,7 @@ export class Session {
     this.#phase = 'root'
     this.#liveness.step(now)
     this.#effects.push({ type: 'admitted' })
-    this.#sentRoot = this.#replica.frontierRoot()
-    this.#sentAt = this.#replica.position
-    const marks = this.#options.marks.map(({ root }) => root)
-    this.#openings.push(messages.encodeRoot(this.#sentRoot, marks))
+    this.#openings.push(this.#meeting.start())
   }
 
   #onGoodbye(code: number): void {
@@ -295,25 +291,10 @@ export class Session {
   #onRoot(root: Buffer, theirMarks: Buffer[], now: number): void {
     if (this.#phase !== 'root') return this.#end('protocol-violation', 'sent its root twice')
     this.#liveness.step(now)
-    if (this.#sentRoot?.equals(root) === true) {
-      this.#remote.setEqual()
-      this.#phase = 'open'
-      this.#effects.push({
-        type: 'mark',
-        mark: { root: root.subarray(0, messages.MARK_BYTES), position: this.#sentAt },
-      })
-      return
-    }
-    const { marks, initiator } = this.#options
-    const common = commonMark(marks, theirMarks, initiator)
-    this.#phase = 'heads'
-    this.#marking.changed()
-    if (common === null) this.#told = this.#replica.logs()
-    else {
-      this.#remote.setEqualAt(common.position)
-      this.#told = this.#replica.logsSince(common.position)
-    }
-    this.#teller.tellAll(this.#told)
+    const mark = this.#meeting.compare(root, theirMarks)
+    this.#phase = mark === null ? 'heads' : 'open'
+    if (mark === null) this.#marking.changed()
+    else this.#effects.push({ type: 'mark', mark })
   }
 
   #settleMark(): void {
@@ -332,8 +313,7 @@ export class Session {
     }
     if (kind !== 'last') return
     this.#phase = 'open'
-    for (const { hex } of this.#told) this.#comparison.compare(this.#replica.log(hex) as ReplicaLog)
-    this.#told = []
+    for (const { hex } of this.#meeting.end()) this.#comparison.compare(this.#replica.log(hex) as ReplicaLog)
     const { unavailable } = this.#comparison
     if (unavailable > 0) this.#effects.push({ type: 'unavailable', logs: unavailable })
   }

@@ -28,7 +28,7 @@ export class Teller {
 
   /** Tells these logs, all that the peer may not know of. */
   tellAll(logs: readonly ReplicaLog[]): void {
-    this.#all = { logs: [...logs], next: 0 }
+    this.#all = { logs, next: 0 }
     this.#news.clear()
   }
 
