@@ -71,6 +71,19 @@ test('our own events are not received; --all shows them, and what was here befor
   ])
 })
 
+test('with --since only the end of a log is taken, and said to be', async () => {
+  for (const text of ['one', 'two', 'three', 'four']) await run('send', 'a.db', '--wait', '0', text)
+  const waiting = start('recv', 'b.db', '--since', '2', '--limit', '2')
+  const sender = start('recv', 'a.db')
+  expect((await waiting.ended).stdout.match(/three|four|one|two/g)).toEqual(['three', 'four'])
+  await sender.interrupt()
+  const log = await terminal.start(['log', '-k', 'room', '-d', 'b.db']).ended
+  expect(log.stdout).toMatch(/three\n[^]*four\n$/)
+  expect(log.stderr).toMatch(/1 author not whole: 2 earlier events left out here/)
+  const refused = await run('recv', 'b.db', '--since', 'yesterday')
+  expect(refused.stderr).toMatch(/a day, a time such as/)
+})
+
 test('recv shows the subjects asked for', async () => {
   const receiver = start('recv', 'b.db', '--subject', 'notes/**', '--limit', '2')
   await receiver.says(/waiting/)
