@@ -5,6 +5,7 @@ import { compareTimestamps } from '../event/clock.ts'
 import { decodeEventBody } from '../event/event.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Run } from '../event/run.ts'
+import type { CausalOrder, LinkedEvent } from './causal-order.ts'
 import type { Commit } from './commit.ts'
 import type { EventTable } from './event-table.ts'
 import { packSignature } from './event-table.ts'
@@ -29,14 +30,24 @@ export class Writer {
   readonly #logs: Logs
   readonly #table: EventTable
   readonly #held: HeldRuns
+  readonly #causal: CausalOrder
   readonly #now: () => number
 
-  constructor(keys: DatabaseKeys, ownAuthor: string, logs: Logs, table: EventTable, held: HeldRuns, now: () => number) {
+  constructor(
+    keys: DatabaseKeys,
+    ownAuthor: string,
+    logs: Logs,
+    table: EventTable,
+    held: HeldRuns,
+    causal: CausalOrder,
+    now: () => number,
+  ) {
     this.#keys = keys
     this.#ownAuthor = ownAuthor
     this.#logs = logs
     this.#table = table
     this.#held = held
+    this.#causal = causal
     this.#now = now
   }
 
@@ -91,12 +102,14 @@ export class Writer {
       return 'held'
     }
     let clock: Timestamp = log
+    const linked: LinkedEvent[] = []
     const signature = packSignature(run.signature)
     for (const [i, bytes] of run.events.entries()) {
       // An author whose clock does not advance has no place in the order; what it wrote is kept, and served, unread.
       const body = bodies[i] ?? null
       const index = body !== null && compareTimestamps(body, clock) > 0 ? body : null
       clock = index ?? clock
+      if (index !== null && index.links.length > 0) linked.push({ seq: run.from + i, links: index.links })
       const id = verified.ids[i] as Buffer
       this.#table.insert(log, run.from + i, id, bytes, index, i === run.events.length - 1 ? signature : null)
     }
@@ -111,6 +124,7 @@ export class Writer {
       tick,
     }
     staged.logs.set(hex, after)
+    this.#causal.arrived(log, after, linked, staged.logs)
     staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#ownAuthor })
     return 'stored'
   }
@@ -119,6 +133,7 @@ export class Writer {
   freeze(log: Log, proof: Buffer, staged: Staged): void {
     const frozen: Log = { ...log, fork: proof }
     staged.logs.set(log.hex, frozen)
+    this.#causal.frozen(frozen, staged.logs)
     staged.commit.forks.push(frozen)
   }
 }
