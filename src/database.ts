@@ -161,7 +161,8 @@ export class Database implements AsyncDisposable {
     }
     let place = this.#store.place(order, after, reverse)
     for (;;) {
-      yield* this.#store.scan(pattern, place, reverse, order)
+      // Not yield*, which would wait after the last batch: what came meanwhile would count as read.
+      for (const batch of this.#store.scan(pattern, place, reverse, order)) yield batch
       if (!follow || this.#store.closed) return
       place = Math.max(place, this.#store.end(order))
       await this.#store.changed(order, place, signal)
