@@ -26,9 +26,13 @@ export interface AppendOptions {
 export interface ReadOptions {
   /** Only subjects that match: `*` within a level, `**` for any number of levels. */
   subject?: string
-  /** Only events after this position (in reverse: before it). */
+  /**
+   * Only events that come after the one with this `position` in the order that is read (in reverse: before it), also
+   * after a restart. If no event that can be read has it, the nearest one with a lower position stands for it; 0 is
+   * before all.
+   */
   after?: number
-  /** At the end, wait for new events instead of ending. */
+  /** At the end, wait for new events instead of ending. Not by clock. */
   follow?: boolean
   /** Newest first. */
   reverse?: boolean
@@ -36,8 +40,15 @@ export interface ReadOptions {
   limit?: number
   /** `true`: only our own events; `false`: only those received. */
   local?: boolean
-  /** `'arrival'`, by position (the default), or `'clock'`: by (clock, author, seq), the same on every replica. */
-  order?: 'arrival' | 'clock'
+  /**
+   * - `'arrival'` (the default): by position, as events came in here.
+   * - `'causal'`: every event after its predecessor in its author's log and after everything that its author had seen
+   *   when writing it. An event whose causes are not here yet waits for them (see `waiting()`), and what is new always
+   *   comes last. Differs between replicas.
+   * - `'clock'`: by (clock, author, seq), the same on every replica. Events arrive anywhere in it, so it can't be
+   *   followed, and reading on with `after` misses those that have arrived since with an earlier clock.
+   */
+  order?: 'arrival' | 'causal' | 'clock'
   /** Ends the reading; what was read stays read. */
   signal?: AbortSignal
 }
@@ -113,7 +124,8 @@ export class Database implements AsyncDisposable {
 
   /**
    * Reads events, by default all of them in the order of their arrival here. With `follow` it goes on with new ones,
-   * missing and repeating none, until the signal aborts, the loop is left or the database closes.
+   * missing and repeating none, until the signal aborts, the loop is left or the database closes. To go on later, pass
+   * the `position` of the last event as `after`, with the same order.
    */
   read<T = unknown>(options: ReadOptions = {}): AsyncIterableIterator<Event<T>> {
     this.#checkOpen()
@@ -142,16 +154,18 @@ export class Database implements AsyncDisposable {
 
   async *#batches(options: ReadOptions, pattern: SubjectPattern | null): AsyncGenerator<Event[]> {
     const { reverse = false, follow = false, order = 'arrival', signal } = options
+    const after = options.after ?? null
     if (order === 'clock') {
-      yield* this.#store.scanByClock(pattern)
+      yield* this.#store.scanByClock(pattern, after, reverse)
       return
     }
-    let position = options.after ?? (reverse ? Number.MAX_SAFE_INTEGER : 0)
+    let place = this.#store.place(order, after, reverse)
     for (;;) {
-      yield* this.#store.scan(pattern, position, reverse)
+      // Not yield*, which would wait after the last batch: what came meanwhile would count as read.
+      for (const batch of this.#store.scan(pattern, place, reverse, order)) yield batch
       if (!follow || this.#store.closed) return
-      position = Math.max(position, this.#store.position)
-      await this.#store.changed(position, signal)
+      place = Math.max(place, this.#store.end(order))
+      await this.#store.changed(order, place, signal)
       if (signal?.aborted === true || this.#store.closed) return
     }
   }
@@ -176,6 +190,15 @@ export class Database implements AsyncDisposable {
   missing(): Map<string, number> {
     this.#checkOpen()
     return new Map(this.#store.logs().flatMap(({ hex, start }) => (start > 0 ? [[hex, start]] : [])))
+  }
+
+  /**
+   * How many events of each author wait in the causal order for others that are not here yet. The other orders have
+   * them.
+   */
+  waiting(): Map<string, number> {
+    this.#checkOpen()
+    return this.#store.waiting()
   }
 
   /** Hex of 32 bytes that are equal on two replicas exactly when their logs are the same, up to the same lengths. */
@@ -233,12 +256,12 @@ function checkReadOptions(options: ReadOptions): SubjectPattern | null {
   if (limit !== undefined && limit !== Infinity && (!Number.isSafeInteger(limit) || limit < 0)) {
     refuse(`limit is ${String(limit)}`, 'Give a whole number of events')
   }
-  if (order !== undefined && order !== 'arrival' && order !== 'clock') {
-    refuse(`order is ${JSON.stringify(order)}`, "Write 'arrival' or 'clock'")
+  if (order !== undefined && order !== 'arrival' && order !== 'causal' && order !== 'clock') {
+    refuse(`order is ${JSON.stringify(order)}`, "Write 'arrival', 'causal' or 'clock'")
   }
   if (follow === true && reverse === true) refuse('follow and reverse exclude each other', 'Leave one of them out')
-  if (order === 'clock' && (follow === true || reverse === true || after !== undefined)) {
-    refuse("order 'clock' reads all there is, once", 'Leave out follow, reverse and after')
+  if (order === 'clock' && follow === true) {
+    refuse("order 'clock' can't be followed: events arrive anywhere in it", "Follow 'causal' or 'arrival'")
   }
   return options.subject === undefined ? null : parseSubjectPattern(options.subject)
 }

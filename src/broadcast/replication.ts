@@ -73,6 +73,8 @@ export class Replication implements LinkHandlers {
   readonly #claims = new ClaimTable((author) => this.#onRelease(author))
   /** Logs that a session has let go of, and that others may be waiting for. */
   #released: string[] = []
+  /** Until when the authors' events are held back, as it was told. */
+  readonly #heldUntil = new Map<string, number>()
   readonly #abort = new AbortController()
   readonly #tasks: Promise<void>[] = []
   #ingesting: PeerLink | null = null
@@ -206,6 +208,7 @@ export class Replication implements LinkHandlers {
         const statuses = store.ingest(output.runs)
         link.session.ingested(statuses, this.now())
         held = statuses.includes('held')
+        if (held) for (const [i, run] of output.runs.entries()) if (statuses[i] === 'held') this.#tellHeld(run.author)
       } else {
         link.session.proofIngested(store.ingestForkProof(output.proof))
       }
@@ -217,6 +220,14 @@ export class Replication implements LinkHandlers {
       this.#ingesting = null
     }
     if (held) this.#checkHeld()
+  }
+
+  #tellHeld(key: Buffer): void {
+    const author = key.toString('hex')
+    const until = this.#options.store.heldUntil(author)
+    if (until === null || this.#heldUntil.get(author) === until) return
+    this.#heldUntil.set(author, until)
+    this.#publisher.publish({ type: 'Held', author, until })
   }
 
   notice(link: PeerLink, output: Notice): void {
@@ -279,6 +290,7 @@ export class Replication implements LinkHandlers {
   #checkHeld(): void {
     clearTimeout(this.#heldTimer)
     if (this.#abort.signal.aborted) return
+    for (const [author, until] of this.#heldUntil) if (until <= this.now()) this.#heldUntil.delete(author)
     let next: number | null
     try {
       next = this.#options.store.releaseHeld()

@@ -2,7 +2,6 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { ReadOptions } from '../index.ts'
 import { counted } from './format.ts'
-import { UsageError } from './failure.ts'
 import type { CommonFlags } from './flags.ts'
 import { addCommonFlags, wholeNumber } from './flags.ts'
 import { withDatabase } from './with-database.ts'
@@ -12,7 +11,7 @@ interface LogFlags extends CommonFlags {
   limit?: number
   after?: number
   reverse?: true
-  order?: 'arrival' | 'clock'
+  order?: 'arrival' | 'causal' | 'clock'
 }
 
 export function addLog(program: Command): void {
@@ -25,13 +24,13 @@ export function addLog(program: Command): void {
   command
     .option('-s, --subject <pattern>', "only these: 'notes/*' for one level, 'notes/**' for any number")
     .option('-n, --limit <count>', 'at most so many', wholeNumber)
-    .option('--after <position>', 'only after this position (with --reverse: before it)', wholeNumber)
-    .option('-r, --reverse', 'newest first')
+    .option('--after <position>', 'only after the event at this position (with --reverse: before it)', wholeNumber)
+    .option('-r, --reverse', 'last ones first')
     .addOption(
       new Option(
         '--order <order>',
-        'by their arrival here, or by the clocks of their authors: the same everywhere',
-      ).choices(['arrival', 'clock']),
+        'by their arrival here; after all that their authors had seen; or by the clocks of their authors: the same everywhere',
+      ).choices(['arrival', 'causal', 'clock']),
     )
   addCommonFlags(command)
     .addHelpText(
@@ -46,9 +45,6 @@ Examples:
 
 async function printLog(flags: LogFlags): Promise<void> {
   const { subject, limit, after, reverse, order } = flags
-  if (order === 'clock' && (reverse === true || after !== undefined)) {
-    throw new UsageError('--order clock prints everything once', 'Leave out --reverse and --after')
-  }
   await withDatabase(flags, { readOnly: true }, async ({ db, output, signal }) => {
     const options: ReadOptions = {
       signal,

@@ -71,6 +71,10 @@ export function watchStatus(db: Database, output: Output): () => void {
   sync.on('Fork', ({ author }) => {
     output.warn(red(`${short(author)} has signed two contradicting histories; its log is frozen here`))
   })
+  sync.on('Held', ({ author, until }) => {
+    const text = `the clock of ${short(author)} is ahead; its newest events are held back until ${new Date(until).toISOString()}`
+    output.warn(text)
+  })
   sync.on('Problem', ({ source, message }) => {
     const text = printable(`${source}: ${message}`)
     const last = problems.get(text)

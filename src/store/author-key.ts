@@ -70,7 +70,7 @@ export function writeAuthorSeed(file: string, databaseTag: Uint8Array, seed: Uin
   fs.renameSync(draft, file)
 }
 
-export function forkedAuthor(databasePath: string): PeerlogError {
+export function forkedError(databasePath: string): PeerlogError {
   return new PeerlogError(
     'AUTHOR_FORKED',
     'this author has signed two contradicting histories and can append no more',

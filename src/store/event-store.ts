@@ -9,9 +9,11 @@ import type { Run } from '../event/run.ts'
 import { authorKeyPair } from '../event/signature.ts'
 import type { SubjectPattern } from '../event/subject.ts'
 import { AppendQueue } from './append-queue.ts'
-import { forkedAuthor } from './author-key.ts'
+import { forkedError } from './author-key.ts'
+import { CausalOrder } from './causal-order.ts'
 import type { Commit, StoredRun } from './commit.ts'
 import { EventTable } from './event-table.ts'
+import { Followers } from './followers.ts'
 import { HeldRuns } from './held-runs.ts'
 import { authorSeed, checkIdentity, knownSeed, noteIdentity } from './identity.ts'
 import { IdIndex, idStart } from './id-index.ts'
@@ -21,6 +23,7 @@ import { Logs } from './logs.ts'
 import { Marks } from './marks.ts'
 import type { NewEvent } from './own-log.ts'
 import { checkEventSize, OwnLog } from './own-log.ts'
+import type { FollowableOrder } from './reader.ts'
 import { EventReader } from './reader.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
 import { corruptFile, openDatabase, translateError } from './sqlite.ts'
@@ -57,13 +60,13 @@ export class EventStore {
   readonly #table: EventTable
   readonly #ids: IdIndex
   readonly #held: HeldRuns
+  readonly #causal: CausalOrder
   readonly #reader: EventReader
   readonly #own: OwnLog
   readonly #writer: Writer
   readonly #appends: AppendQueue<NewEvent, Event>
   readonly #listeners = new Set<(commit: Commit) => void>()
-  /** Readers at the end of the log. */
-  readonly #waiting = new Set<() => void>()
+  readonly #followers = new Followers()
   readonly #noiseSeed: Buffer
   readonly #transaction: Transaction
   #closed = false
@@ -101,10 +104,20 @@ export class EventStore {
     this.#ids = new IdIndex(db)
     this.#held = new HeldRuns(db)
     this.marks = new Marks(db)
+    this.#causal = new CausalOrder(db, this.#table, this.#logs, options.keys.seal)
     this.#own = new OwnLog(authorKeyPair(seed), options.keys, this.#clock)
-    const mayBegin = this.beginning !== null
-    this.#writer = new Writer(options.keys, this.#own.hex, this.#logs, this.#table, this.#held, mayBegin, this.#now)
-    this.#reader = new EventReader(db, this.#table, options.keys.seal, this.#own.hex)
+    const { keys } = options
+    this.#writer = new Writer({
+      keys,
+      ownAuthor: this.#own.hex,
+      logs: this.#logs,
+      table: this.#table,
+      held: this.#held,
+      causal: this.#causal,
+      mayBegin: this.beginning !== null,
+      now: this.#now,
+    })
+    this.#reader = new EventReader(db, this.#table, this.#causal.ranks, keys.seal, this.#own.hex)
     this.#appends = new AppendQueue(
       (items) => this.#append(items),
       () => performance.now(),
@@ -113,12 +126,8 @@ export class EventStore {
       if (position !== this.#ids.nextPosition) throw corruptFile('events are missing')
       this.#ids.add(start)
     }
-    const ownPosition = this.#logs.get(this.#own.hex)?.position ?? 0
-    const byArrival = this.#logs.all().toSorted((a, b) => a.position - b.position)
-    for (const log of byArrival) {
-      this.#clock.observe(log)
-      if (log.position > ownPosition) this.#own.see(log)
-    }
+    for (const log of this.#logs.all()) this.#clock.observe(log)
+    for (const head of this.#causal.headsSince(this.#own.hex)) this.#own.see(head)
   }
 
   /** Hex of the public key that this replica's events are signed with. */
@@ -168,7 +177,7 @@ export class EventStore {
   #append(items: NewEvent[]): Event[] {
     this.#checkWritable()
     const before = this.#logs.get(this.#own.hex) ?? this.#logs.empty(this.#own.keyPair.publicKey)
-    if (before.fork !== null) throw forkedAuthor(this.#options.path)
+    if (before.fork !== null) throw forkedError(this.#options.path)
     const links = this.#own.nextLinks(items[0] as NewEvent)
     const runs: StoredRun[] = []
     const events: Event[] = []
@@ -179,9 +188,12 @@ export class EventStore {
         runs.push({ run: segment.run, ids: segment.ids, log, local: true })
       }
       this.#logs.save(log)
+      // What we link to has been delivered here, so this is at once; but others may have waited for it.
+      this.#causal.arrived(before, log, [])
     })
     this.#logs.commit(log)
     this.#own.linked(links)
+    for (const head of this.#causal.takeHeads()) this.#own.see(head)
     this.#announce({ runs, forks: [] })
     return events
   }
@@ -215,8 +227,8 @@ export class EventStore {
     for (const log of staged.logs.values()) {
       this.#logs.commit(log)
       this.#clock.observe(log)
-      this.#own.see(log)
     }
+    for (const head of this.#causal.takeHeads()) this.#own.see(head)
     this.#announce(staged.commit)
     return result
   }
@@ -248,6 +260,7 @@ export class EventStore {
       this.#ids.settle(false)
       this.#table.reset(nextPosition)
       this.#held.reset()
+      this.#causal.reset()
       throw translateError(error, this.#options.path)
     }
   }
@@ -256,7 +269,7 @@ export class EventStore {
     for (const { ids } of commit.runs) for (const id of ids) this.#ids.add(idStart(id))
     if (commit.runs.length === 0 && commit.forks.length === 0) return
     for (const listener of this.#listeners) listener(commit)
-    for (const wake of this.#waiting) wake()
+    this.#followers.wake()
   }
 
   // ---- reading --------------------------------------------------------------------------------------------------
@@ -325,16 +338,40 @@ export class EventStore {
     })
   }
 
-  /** Readable events after (in reverse: before) a position, in batches. */
-  scan(pattern: SubjectPattern | null, from: number, reverse: boolean): Generator<Event[]> {
+  /** Readable events after (in reverse: before) a place, in batches. Places are positions; in causal order, ranks. */
+  scan(
+    pattern: SubjectPattern | null,
+    from: number,
+    reverse: boolean,
+    order: FollowableOrder = 'arrival',
+  ): Generator<Event[]> {
     this.#checkOpen()
-    return this.#batches(this.#reader.scan(pattern, from, reverse))
+    return this.#batches(
+      order === 'arrival' ? this.#reader.scan(pattern, from, reverse) : this.#reader.scanCausal(pattern, from, reverse),
+    )
   }
 
-  /** Readable events by (clock, author, seq), in batches. */
-  scanByClock(pattern: SubjectPattern | null): Generator<Event[]> {
+  /** Readable events by (clock, author, seq), in batches: all, or those after (in reverse: before) that at a position. */
+  scanByClock(pattern: SubjectPattern | null, after: number | null = null, reverse = false): Generator<Event[]> {
     this.#checkOpen()
-    return this.#batches(this.#reader.scanByClock(pattern, this.#logs.all()))
+    return this.#batches(this.#reader.scanByClock(pattern, this.#logs.all(), after, reverse))
+  }
+
+  /** Where to scan from to get what comes after (in reverse: before) the event at a position; without one, all. */
+  place(order: FollowableOrder, position: number | null, reverse: boolean): number {
+    if (position === null) return reverse ? Number.MAX_SAFE_INTEGER : 0
+    if (order === 'arrival') return position
+    return this.#read(() => (reverse ? this.#causal.ranks.before(position) : this.#causal.ranks.upTo(position)))
+  }
+
+  /** Place of the newest event. */
+  end(order: FollowableOrder): number {
+    return order === 'arrival' ? this.position : this.#causal.ranks.count
+  }
+
+  /** How many events of each author wait for what they link to. */
+  waiting(): Map<string, number> {
+    return this.#causal.waiting()
   }
 
   *#batches(batches: Generator<Event[]>): Generator<Event[]> {
@@ -354,18 +391,9 @@ export class EventStore {
     }
   }
 
-  /** Resolves when there is an event after the position, or the store closes, or the signal aborts. */
-  changed(position: number, signal?: AbortSignal): Promise<void> {
-    if (this.position > position || this.#closed || signal?.aborted === true) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done)
-        signal?.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#waiting.add(done)
-      signal?.addEventListener('abort', done)
-    })
+  /** Resolves when there may be an event after the place, or the store closes, or the signal aborts. */
+  changed(order: FollowableOrder, place: number, signal?: AbortSignal): Promise<void> {
+    return this.end(order) > place || this.#closed ? Promise.resolve() : this.#followers.wait(signal)
   }
 
   // ---- closing --------------------------------------------------------------------------------------------------
@@ -394,7 +422,7 @@ export class EventStore {
     this.flush()
     this.#closed = true
     this.#listeners.clear()
-    for (const wake of this.#waiting) wake()
+    this.#followers.wake()
     this.#opened.close()
   }
 }

@@ -6,6 +6,7 @@ import type { Run } from '../event/run.ts'
 import type { Signature } from '../event/signature.ts'
 import { idStart } from './id-index.ts'
 import type { Log } from './log.ts'
+import { startOf } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
 import { corruptFile } from './sqlite.ts'
 
@@ -226,6 +227,18 @@ export class EventTable {
       const stretch = this.#stretch(log, seq)
       yield stretch
       seq += stretch.count
+    }
+  }
+
+  /** Where the log's events before `end` lie, the last stretch first. */
+  *stretchesBefore(log: Log, end: number): Generator<Stretch> {
+    const start = startOf(log)
+    for (let seq = end; seq > start;) {
+      const extent = this.#findExtent.get(log.no, seq - 1)
+      if (extent === undefined) throw corruptFile('an event has no place')
+      const first = Math.max(extent.seq, start)
+      yield { position: extent.position + (first - extent.seq), count: seq - first }
+      seq = first
     }
   }
 

@@ -17,3 +17,8 @@ export interface Log extends Timestamp {
   /** Proof of two contradicting histories, or null. */
   readonly fork: Buffer | null
 }
+
+/** Seq of the first event of a log that can be here. */
+export function startOf(log: Log & { readonly start?: number }): number {
+  return log.start ?? 0
+}

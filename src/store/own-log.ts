@@ -80,11 +80,12 @@ export class OwnLog {
     this.#clock = clock
   }
 
-  /** Takes note of another author's new head. */
-  see(log: Log): void {
-    if (log.hex === this.hex || log.time === 0) return
-    this.#seen.delete(log.hex)
-    this.#seen.set(log.hex, { author: log.author, seq: log.mmr.length - 1, time: log.time, tick: log.tick })
+  /** Takes note of another author's new head. It is to be here with all of its causes: who links it makes them causes too. */
+  see(head: Link): void {
+    const hex = toHex(head.author)
+    if (hex === this.hex) return
+    this.#seen.delete(hex)
+    this.#seen.set(hex, head)
   }
 
   /** Forgets the heads that the stored events have linked. */

@@ -4,6 +4,8 @@ import { MAX_INDEXED_SUBJECTS, MAX_SUBJECT_BYTES, READ_BATCH_BYTES, READ_BATCH_E
 import { decodeData } from '../event/data.ts'
 import { decodeEventBody, decodeEventHeader } from '../event/event.ts'
 import type { SubjectPattern } from '../event/subject.ts'
+import type { CausalRanks } from './causal-ranks.ts'
+import type { ClockPlace } from './clock-order.ts'
 import { ClockOrder } from './clock-order.ts'
 import type { EventTable } from './event-table.ts'
 import { idStart } from './id-index.ts'
@@ -14,44 +16,65 @@ import type { Event } from './stored-event.ts'
 
 /** Rows looked at in one step when a pattern is matched without an index. */
 const SCAN_ROWS = 2048
+/** Stretches of the causal order looked at before a batch is handed out, full or not. */
+const SCAN_STEPS = 512
 /** Sorts after every subject: none is as long, and U+10FFFF is the last character. */
 const AFTER_SUBJECTS = '\u{10ffff}'.repeat(MAX_SUBJECT_BYTES / 4 + 1)
 
 type Row = [position: number, bytes: Buffer, idStart: number]
+type Range = [above: number, below: number, limit: number]
 
-/** Reads a database's events in the order of arrival or of their clocks, decoded. */
+/** The orders in which what is new comes last. */
+export type FollowableOrder = 'arrival' | 'causal'
+
+/** What one batch may still take. */
+interface Room {
+  events: number
+  bytes: number
+}
+
+/** Reads a database's events in any of their orders, decoded. */
 export class EventReader {
   readonly #sealKey: Buffer | null
   readonly #ownAuthor: string
-  readonly #all: Statement<[number, number], Row>
-  readonly #allReverse: Statement<[number, number], Row>
-  readonly #ofSubject: Statement<[number, number, number], number>
-  readonly #ofSubjectReverse: Statement<[number, number, number], number>
-  readonly #subjectsAt: Statement<[number, number], [number, number]>
-  readonly #subjectsAtReverse: Statement<[number, number], [number, number]>
+  readonly #all: Statement<Range, Row>
+  readonly #allReverse: Statement<Range, Row>
+  readonly #ofSubject: Statement<[number, ...Range], number>
+  readonly #ofSubjectReverse: Statement<[number, ...Range], number>
+  readonly #subjectsAt: Statement<Range, [number, number]>
+  readonly #subjectsAtReverse: Statement<Range, [number, number]>
+  readonly #ranks: CausalRanks
   readonly #clockOrder: ClockOrder
+  readonly #clockUpTo: Statement<[number], [position: number, time: number, tick: number, bytes: Buffer]>
   readonly #at: Statement<[number], Row>
   readonly #subjectNo: Statement<[string], number>
   readonly #subjectName: Statement<[number], string>
   readonly #subjectRange: Statement<[string, string, number], [number, string]>
 
-  constructor(db: Database, table: EventTable, sealKey: Buffer | null, ownAuthor: string) {
+  constructor(db: Database, table: EventTable, ranks: CausalRanks, sealKey: Buffer | null, ownAuthor: string) {
+    this.#ranks = ranks
     this.#clockOrder = new ClockOrder(db, table)
     this.#sealKey = sealKey
     this.#ownAuthor = ownAuthor
     const rows = <P extends unknown[], R>(sql: string): Statement<P, R> =>
       db.prepare(sql).raw() as unknown as Statement<P, R>
     const from = 'SELECT position, bytes, id_start FROM events WHERE subject IS NOT NULL AND'
-    this.#all = rows(`${from} position > ? ORDER BY position LIMIT ?`)
-    this.#allReverse = rows(`${from} position < ? ORDER BY position DESC LIMIT ?`)
-    const places = (sql: string): Statement<[number, number, number], number> =>
-      db.prepare<[number, number, number], number>(sql).pluck()
-    const ofSubject = 'SELECT position FROM events WHERE subject = ? AND position'
-    this.#ofSubject = places(`${ofSubject} > ? ORDER BY position LIMIT ?`)
-    this.#ofSubjectReverse = places(`${ofSubject} < ? ORDER BY position DESC LIMIT ?`)
+    const forward = 'position > ? AND position < ? ORDER BY position LIMIT ?'
+    const backward = 'position > ? AND position < ? ORDER BY position DESC LIMIT ?'
+    this.#all = rows(`${from} ${forward}`)
+    this.#allReverse = rows(`${from} ${backward}`)
+    const places = (sql: string): Statement<[number, ...Range], number> =>
+      db.prepare<[number, ...Range], number>(sql).pluck()
+    const ofSubject = 'SELECT position FROM events WHERE subject = ? AND'
+    this.#ofSubject = places(`${ofSubject} ${forward}`)
+    this.#ofSubjectReverse = places(`${ofSubject} ${backward}`)
     const subjects = 'SELECT position, subject FROM events WHERE subject IS NOT NULL AND'
-    this.#subjectsAt = rows(`${subjects} position > ? ORDER BY position LIMIT ?`)
-    this.#subjectsAtReverse = rows(`${subjects} position < ? ORDER BY position DESC LIMIT ?`)
+    this.#subjectsAt = rows(`${subjects} ${forward}`)
+    this.#subjectsAtReverse = rows(`${subjects} ${backward}`)
+    this.#clockUpTo = rows(
+      `SELECT position, time, tick, bytes FROM events
+       WHERE position <= ? AND subject IS NOT NULL ORDER BY position DESC LIMIT 1`,
+    )
     this.#at = rows('SELECT position, bytes, id_start FROM events WHERE position = ?')
     this.#subjectNo = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#subjectName = db.prepare<[number], string>('SELECT name FROM subjects WHERE no = ?').pluck()
@@ -93,14 +116,10 @@ export class EventReader {
    * asked for the last time. Between two batches the caller may wait as long as it likes: nothing is held open.
    */
   *scan(pattern: SubjectPattern | null, from: number, reverse: boolean): Generator<Event[]> {
-    const limit = READ_BATCH_EVENTS
     for (let position = from; ;) {
-      const step = this.#step(pattern, position, limit, reverse)
-      const events: Event[] = []
-      for (const [at, bytes, start] of step.rows) {
-        const event = this.decode(at, bytes, start)
-        if (event !== null) events.push(event)
-      }
+      const [above, below] = reverse ? [0, position] : [position, Number.MAX_SAFE_INTEGER]
+      const step = this.#step(pattern, above, below, reverse, batchRoom())
+      const events = this.#decodeAll(step.rows)
       if (events.length > 0) yield events
       // What was the end before the batch was handed out need not be it any more.
       else if (step.end) return
@@ -110,31 +129,71 @@ export class EventReader {
     }
   }
 
-  /** One step of a scan: rows that match, where to go on, and whether the end was reached. */
+  /**
+   * Readable events after (or, in reverse, before) a rank in the causal order, like `scan`. A batch may be empty: then
+   * others may have their turn before it goes on.
+   */
+  *scanCausal(pattern: SubjectPattern | null, from: number, reverse: boolean): Generator<Event[]> {
+    let rank = reverse ? Math.min(from, this.#ranks.count + 1) : from
+    for (;;) {
+      const room = batchRoom()
+      const rows: Row[] = []
+      let stretch = this.#ranks.stretch(rank, reverse)
+      for (let steps = 0; stretch !== null && steps < SCAN_STEPS; steps++) {
+        const { position, count } = stretch
+        const step = this.#step(pattern, position - 1, position + count, reverse, room)
+        rows.push(...step.rows)
+        const done = step.end ? count : reverse ? position + count - step.last : step.last - position + 1
+        rank += reverse ? -done : done
+        stretch = this.#ranks.stretch(rank, reverse)
+        if (room.events <= 0 || room.bytes <= 0) break
+      }
+      const events = this.#decodeAll(rows)
+      if (stretch === null && (reverse || events.length === 0)) {
+        if (events.length > 0) yield events
+        return
+      }
+      yield events
+    }
+  }
+
+  #decodeAll(rows: readonly Row[]): Event[] {
+    const events: Event[] = []
+    for (const row of rows) {
+      const event = this.decode(...row)
+      if (event !== null) events.push(event)
+    }
+    return events
+  }
+
+  /** One step of a scan between two positions: rows that match, where to go on, and whether the end was reached. */
   #step(
     pattern: SubjectPattern | null,
-    position: number,
-    limit: number,
+    above: number,
+    below: number,
     reverse: boolean,
+    room: Room,
   ): { rows: Row[]; last: number; end: boolean } {
+    const start = reverse ? below : above
+    const limit = room.events
     if (pattern === null) {
-      const { rows, full } = take((reverse ? this.#allReverse : this.#all).iterate(position, limit), limit)
-      return { rows, last: rows.at(-1)?.[0] ?? position, end: !full }
+      const { rows, full } = take((reverse ? this.#allReverse : this.#all).iterate(above, below, limit), room)
+      return { rows, last: rows.at(-1)?.[0] ?? start, end: !full }
     }
-    const subjects = this.#matching(pattern)
+    const subjects = below - above > SCAN_ROWS ? this.#matching(pattern) : null
     if (subjects !== null) {
       const statement = reverse ? this.#ofSubjectReverse : this.#ofSubject
-      const places = subjects.flatMap((no) => statement.all(no, position, limit))
+      const places = subjects.flatMap((no) => statement.all(no, above, below, limit))
       if (subjects.length > 1) places.sort(reverse ? (a, b) => b - a : (a, b) => a - b)
-      const { rows, full } = take(this.#rowsAt(places), limit)
-      return { rows, last: rows.at(-1)?.[0] ?? position, end: !full }
+      const { rows, full } = take(this.#rowsAt(places), room)
+      return { rows, last: rows.at(-1)?.[0] ?? start, end: !full }
     }
-    const found = (reverse ? this.#subjectsAtReverse : this.#subjectsAt).all(position, SCAN_ROWS)
+    const found = (reverse ? this.#subjectsAtReverse : this.#subjectsAt).all(above, below, SCAN_ROWS)
     const known = new Map<number, boolean>()
     const places = found.filter(([, subject]) => this.#isMatch(pattern, subject, known)).map(([at]) => at)
-    const { rows, full } = take(this.#rowsAt(places), limit)
+    const { rows, full } = take(this.#rowsAt(places), room)
     if (full) return { rows, last: (rows.at(-1) as Row)[0], end: false }
-    return { rows, last: found.at(-1)?.[0] ?? position, end: found.length < SCAN_ROWS }
+    return { rows, last: found.at(-1)?.[0] ?? start, end: found.length < SCAN_ROWS }
   }
 
   *#rowsAt(positions: readonly number[]): Generator<Row> {
@@ -171,30 +230,58 @@ export class EventReader {
     return row
   }
 
-  /** Readable events of these logs in the order of (clock, author, seq), the same on every replica. */
-  *scanByClock(pattern: SubjectPattern | null, logs: readonly Log[]): Generator<Event[]> {
+  /**
+   * Readable events of these logs in the order of (clock, author, seq), the same on every replica: all of them, or those
+   * after (in reverse: before) the event at a position. A batch may be empty, as those of `scanCausal`.
+   */
+  *scanByClock(
+    pattern: SubjectPattern | null,
+    logs: readonly Log[],
+    after: number | null,
+    reverse: boolean,
+  ): Generator<Event[]> {
+    const from = after === null ? null : this.#clockPlace(after)
+    if (after !== null && from === null && reverse) return
+    const included = reverse && from?.position !== after
     const known = new Map<number, boolean>()
-    let events: Event[] = []
-    for (const { position, subject } of this.#clockOrder.merge(logs)) {
-      if (pattern !== null && !this.#isMatch(pattern, subject, known)) continue
-      const event = this.decode(...this.#rowAt(position))
-      if (event !== null) events.push(event)
-      if (events.length < READ_BATCH_EVENTS) continue
-      yield events
-      events = []
+    let room = batchRoom()
+    let rows: Row[] = []
+    let steps = 0
+    for (const { position, subject } of this.#clockOrder.merge(logs, from, included, reverse)) {
+      if (pattern === null || this.#isMatch(pattern, subject, known))
+        rows.push(...take([this.#rowAt(position)], room).rows)
+      if (++steps < SCAN_ROWS && room.events > 0 && room.bytes > 0) continue
+      yield this.#decodeAll(rows)
+      room = batchRoom()
+      rows = []
+      steps = 0
     }
-    if (events.length > 0) yield events
+    if (rows.length > 0) yield this.#decodeAll(rows)
+  }
+
+  /** The place by clock of the last readable event up to a position. */
+  #clockPlace(upTo: number): (ClockPlace & { position: number }) | null {
+    const row = this.#clockUpTo.get(upTo)
+    if (row === undefined) return null
+    const [position, time, tick, bytes] = row
+    const header = decodeEventHeader(bytes)
+    if (typeof header === 'string') throw corruptFile(`the event at position ${position} is not what was stored`)
+    return { position, time, tick, hex: toHex(header.author) }
   }
 }
 
-/** The next rows, as many as one batch may have; `full` if there may be more. */
-function take(rows: Iterable<Row>, limit: number): { rows: Row[]; full: boolean } {
+function batchRoom(): Room {
+  return { events: READ_BATCH_EVENTS, bytes: READ_BATCH_BYTES }
+}
+
+/** The next rows, as many as there is room for; `full` if there may be more. */
+function take(rows: Iterable<Row>, room: Room): { rows: Row[]; full: boolean } {
   const taken: Row[] = []
-  let bytes = 0
   for (const row of rows) {
     taken.push(row)
-    bytes += row[1]?.length ?? 0
-    if (taken.length === limit || bytes >= READ_BATCH_BYTES) return { rows: taken, full: true }
+    room.events--
+    room.bytes -= row[1]?.length ?? 0
+    if (room.events === 0 || room.bytes <= 0) return { rows: taken, full: true }
   }
   return { rows: taken, full: false }
 }

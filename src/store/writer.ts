@@ -6,6 +6,7 @@ import { decodeEventBody } from '../event/event.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Run } from '../event/run.ts'
+import type { CausalOrder, LinkedEvent } from './causal-order.ts'
 import type { Commit } from './commit.ts'
 import type { EventTable } from './event-table.ts'
 import { packSignature } from './event-table.ts'
@@ -23,33 +24,27 @@ export class Staged {
   readonly commit: Commit = { runs: [], forks: [] }
 }
 
+export interface WriterParts {
+  keys: DatabaseKeys
+  /** Hex of this replica's own author. */
+  ownAuthor: string
+  logs: Logs
+  table: EventTable
+  held: HeldRuns
+  causal: CausalOrder
+  /** Whether logs may begin in the middle. */
+  mayBegin: boolean
+  now: () => number
+}
+
 /** Writes segments of our own and runs of others into the tables, within the transaction of its caller. */
 export class Writer {
-  readonly #keys: DatabaseKeys
-  readonly #ownAuthor: string
-  readonly #logs: Logs
+  readonly #parts: WriterParts
   readonly #table: EventTable
-  readonly #held: HeldRuns
-  readonly #mayBegin: boolean
-  readonly #now: () => number
 
-  /** @param mayBegin whether logs may begin in the middle. */
-  constructor(
-    keys: DatabaseKeys,
-    ownAuthor: string,
-    logs: Logs,
-    table: EventTable,
-    held: HeldRuns,
-    mayBegin: boolean,
-    now: () => number,
-  ) {
-    this.#mayBegin = mayBegin
-    this.#keys = keys
-    this.#ownAuthor = ownAuthor
-    this.#logs = logs
-    this.#table = table
-    this.#held = held
-    this.#now = now
+  constructor(parts: WriterParts) {
+    this.#parts = parts
+    this.#table = parts.table
   }
 
   /** Stores a segment of our own and adds its events, as the user sees them, to `events`. Returns the log after it. */
@@ -84,8 +79,8 @@ export class Writer {
   /** Stores what a received run adds to its log, if its author has signed it. */
   storeRun(received: Run, staged: Staged): IngestStatus {
     const hex = received.author.toString('hex')
-    const known = staged.logs.get(hex) ?? this.#logs.get(hex) ?? this.#logs.empty(received.author)
-    const check = checkRun(received, known, this.#table, this.#keys.tag, this.#mayBegin)
+    const known = staged.logs.get(hex) ?? this.#parts.logs.get(hex) ?? this.#parts.logs.empty(received.author)
+    const check = checkRun(received, known, this.#table, this.#parts.keys.tag, this.#parts.mayBegin)
     if (!('run' in check)) {
       if (check.proof !== undefined) this.freeze(known, check.proof, staged)
       return check.status
@@ -94,22 +89,24 @@ export class Writer {
     const bodies = run.events.map((bytes, i) => {
       const header = verified.headers[i]
       assert(header !== undefined, 'a header for every verified event')
-      const body = decodeEventBody(bytes, header, this.#keys.seal)
+      const body = decodeEventBody(bytes, header, this.#parts.keys.seal)
       return typeof body === 'string' ? null : body
     })
     const latest = bodies.reduce((time, body) => Math.max(time, body?.time ?? 0), 0)
-    if (latest > this.#now() + MAX_CLOCK_AHEAD_MS) {
-      this.#held.hold(hex, run, latest - MAX_CLOCK_AHEAD_MS)
+    if (latest > this.#parts.now() + MAX_CLOCK_AHEAD_MS) {
+      this.#parts.held.hold(hex, run, latest - MAX_CLOCK_AHEAD_MS)
       return 'held'
     }
     const log = run.from > known.mmr.length ? this.#begin(known, run) : known
     let clock: Timestamp = log
+    const linked: LinkedEvent[] = []
     const signature = packSignature(run.signature)
     for (const [i, bytes] of run.events.entries()) {
       // An author whose clock does not advance has no place in the order; what it wrote is kept, and served, unread.
       const body = bodies[i] ?? null
       const index = body !== null && compareTimestamps(body, clock) > 0 ? body : null
       clock = index ?? clock
+      if (index !== null && index.links.length > 0) linked.push({ seq: run.from + i, links: index.links })
       const id = verified.ids[i] as Buffer
       this.#table.insert(log, run.from + i, id, bytes, index, i === run.events.length - 1 ? signature : null)
     }
@@ -124,7 +121,8 @@ export class Writer {
       tick,
     }
     staged.logs.set(hex, after)
-    staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#ownAuthor })
+    this.#parts.causal.arrived(log, after, linked, staged.logs)
+    staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#parts.ownAuthor })
     return 'stored'
   }
 
@@ -139,6 +137,7 @@ export class Writer {
   freeze(log: Log, proof: Buffer, staged: Staged): void {
     const frozen: Log = { ...log, fork: proof }
     staged.logs.set(log.hex, frozen)
+    this.#parts.causal.frozen(frozen, staged.logs)
     staged.commit.forks.push(frozen)
   }
 }

@@ -369,6 +369,8 @@ describe('databases', () => {
       () => sync.close(),
     )
     const options = { topic: keys.meeting, admissionKey: keys.admission }
+    const told: SyncEvent[] = []
+    sync.on('Held', (event) => told.push(event))
     sync.replicate({ ...options, store: b, transports: [transportOn(network)], now: () => now })
     // The further one first: what is held later may fall due earlier.
     for (const { store, sync: other } of hubs) {
@@ -379,6 +381,13 @@ describe('databases', () => {
       store.close()
       await transport.disconnect()
     }
+    expect(told).toEqual(
+      ahead.map(({ author }, i) => ({
+        type: 'Held',
+        author,
+        until: now + ([3_600_000, 301_500][i] as number) - 300_000,
+      })),
+    )
     now += 2000
     await until('the nearer one', () => b.position === 1)
     expect(b.heldUntil((ahead[0] as EventStore).author)).not.toBe(null)

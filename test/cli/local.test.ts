@@ -67,7 +67,10 @@ test('log filters, limits, turns round and sorts by clock', async () => {
   expect(await payloads('--limit', '2')).toEqual(['1', '2'])
   expect(await payloads('--reverse', '--limit', '2')).toEqual(['3', '2'])
   expect(await payloads('--after', '2')).toEqual(['3'])
-  expect(await payloads('--order', 'clock')).toEqual(['1', '2', '3'])
+  for (const order of ['causal', 'clock']) {
+    expect(await payloads('--order', order)).toEqual(['1', '2', '3'])
+    expect(await payloads('--order', order, '--reverse', '--after', '3')).toEqual(['2', '1'])
+  }
 })
 
 test('a secret may come from a flag, a file or the environment', async () => {

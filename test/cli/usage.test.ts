@@ -51,7 +51,7 @@ describe('wrong usage ends with 2 and says what was meant', () => {
       /levels separated by single/,
     ],
     ['data that is no JSON', ['send', '-k', 'x', '--wait', '0', '--data-json', '{a}'], /not JSON/],
-    ['clock order backwards', ['log', '-k', 'x', '--order', 'clock', '--reverse'], /Leave out --reverse/],
+    ['an unknown order', ['log', '-k', 'x', '--order', 'size'], /arrival, causal, clock/],
   ])('%s', async (_, args, expected) => {
     const { code, stdout, stderr } = await terminal.run(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

@@ -30,6 +30,9 @@ describe('a file of an older peerlog', () => {
     expect(everything(store)).toHaveLength(90)
     const [event] = await store.append([item('chat', 'on')])
     expect([event?.position, event?.seq]).toEqual([91, 80])
+    // What was there counts as delivered, in the order in which it came.
+    expect([...store.scan(null, 0, false, 'causal')].flat()).toEqual(everything(store))
+    expect([store.end('causal'), store.waiting().size]).toEqual([91, 0])
     expectSound(store)
     expect(replicaOf(store, 5000, { keys: sealed }).frontierRoot()).toEqual(store.frontierRoot())
   })
