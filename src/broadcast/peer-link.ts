@@ -16,6 +16,8 @@ export interface LinkHandlers {
   now(): number
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
   notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void
+  /** A session has got on as far as it could. */
+  pumped(): void
 }
 
 /** Runs one session over one connection: reads, writes, keeps its timer. */
@@ -81,6 +83,7 @@ export class PeerLink {
       this.#pumping = false
     }
     this.#arm()
+    this.#handlers.pumped()
   }
 
   #perform(output: Output): void {

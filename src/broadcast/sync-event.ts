@@ -17,7 +17,7 @@ export type SyncEvent =
   /** We and the peer hold the same, as far as both have said. */
   | { type: 'InSync'; peerId: string }
   /** An author has signed two contradicting histories; its log is frozen, and the proof is kept. */
-  | { type: 'Fork'; author: string }
+  | { type: 'ForkDetected'; author: string }
   /** Something outside went wrong and is being tried again: `source` names the transport, or is 'store'. */
   | { type: 'Problem'; source: string; message: string }
 

@@ -61,7 +61,12 @@ function link(): {
   const connection = new TestConnection()
   const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey: keys.admission, replica, claims })
   const ingest = vi.fn()
-  const link = new PeerLink(connection, session, 'test', { now: () => Date.now(), ingest, notice: () => {} })
+  const link = new PeerLink(connection, session, 'test', {
+    now: () => Date.now(),
+    ingest,
+    notice: () => {},
+    pumped: () => {},
+  })
   return { connection, link, end: link.run(), ingest }
 }
 
