@@ -80,7 +80,12 @@ export async function open(options: OpenOptions): Promise<Database> {
   })
   const sync = new SyncBroadcaster()
   const database = new Database(databaseId, path, toHex(keyPair.publicKey), store, sync, owned)
-  if (!readOnly) sync.replicate({ store, topic, admissionKey: keys.admission, transports })
+  if (readOnly) return database
+  sync.replicate({ store, topic, admissionKey: keys.admission, transports })
+  // With nobody to ask there is nothing to wait for.
+  if (store.ownLogMayLag && transports.some(({ name }) => name !== 'disabled')) {
+    store.gateAppends(sync.guardOwnLog(store.author, () => store.confirmOwnLog()))
+  }
   return database
 }
 

@@ -96,6 +96,10 @@ export const SERVE_WINDOW_BYTES: number = 4 * MiB
 export const MAX_PUSH_BYTES: number = 1 * MiB
 /** Milliseconds without progress after which a peer that owes us events is let go. */
 export const STALL_TIMEOUT_MS = 20_000
+/** Milliseconds that appends wait for a peer when the file may be a restored copy that lacks what it once wrote. */
+export const RECOVERY_WAIT_MS = 5_000
+/** Milliseconds that they wait, once a peer has shown that it holds no more of our own log, for others that do. */
+export const RECOVERY_MORE_PEERS_MS = 500
 /** Milliseconds without progress after which a log may be asked for from another peer as well. */
 export const CLAIM_TIMEOUT_MS = 5_000
 /** Milliseconds of silence after which we say that we are still here. */

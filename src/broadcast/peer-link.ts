@@ -16,6 +16,8 @@ export interface LinkHandlers {
   now(): number
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
   notice(link: PeerLink, output: Notice): void
+  /** A session has got on as far as it could. */
+  pumped(): void
 }
 
 /** What a session has found out. */
@@ -84,6 +86,7 @@ export class PeerLink {
       this.#pumping = false
     }
     this.#arm()
+    this.#handlers.pumped()
   }
 
   #perform(output: Output): void {

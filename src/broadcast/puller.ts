@@ -93,7 +93,7 @@ export class Puller {
   /** Takes from the waiting as many as may be asked for now. */
   requests(now: number): RangeRequest[] {
     const ranges = this.#urgent.splice(0, MAX_RANGES_PER_REQUEST)
-    for (const [hex, pull] of this.#waiting) {
+    for (const [hex, pull] of this.#inTurn()) {
       if (this.#active.size >= MAX_PULLS || ranges.length >= MAX_RANGES_PER_REQUEST) break
       this.#waiting.delete(hex)
       const from = this.#length(hex)
@@ -110,6 +110,14 @@ export class Puller {
       }
     }
     return ranges
+  }
+
+  /** What waits, our own log first: appends may be waiting for it. */
+  *#inTurn(): Generator<[string, Pull]> {
+    const { author } = this.#replica
+    const own = this.#waiting.get(author)
+    if (own !== undefined) yield [author, own]
+    for (const entry of this.#waiting) if (entry[0] !== author) yield entry
   }
 
   #ask(hex: string, pull: Pull, length: number): RangeRequest {

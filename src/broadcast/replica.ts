@@ -23,6 +23,8 @@ export interface Mark {
 
 /** What a session reads of the database it replicates. Writing is an output of the session, not done by it. */
 export interface Replica {
+  /** Hex of the author that this replica writes as. */
+  readonly author: string
   /** All logs by ascending author key. */
   logs(): readonly ReplicaLog[]
   log(author: string): ReplicaLog | undefined

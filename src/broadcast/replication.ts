@@ -9,6 +9,7 @@ import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
 import type { Output } from './output.ts'
+import { OwnLogGuard } from './own-log-guard.ts'
 import type { RunStatus } from './receiver.ts'
 import type { Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Session } from './session.ts'
@@ -80,6 +81,7 @@ export class Replication implements LinkHandlers {
   #ingesting: PeerLink | null = null
   #stopListening: (() => void) | null = null
   #heldTimer: NodeJS.Timeout | undefined
+  #guard: OwnLogGuard | null = null
   #closing: Promise<void> | null = null
   readonly now: () => number
 
@@ -105,6 +107,27 @@ export class Replication implements LinkHandlers {
       .map(({ peerId, transport, session }) => ({ peerId, transport, inSync: session.inSync }))
   }
 
+  /** Holds appends to our own log back until peers have had the chance to hand over what they hold of it. */
+  guardOwnLog(author: string, confirmed: () => void): OwnLogGuard {
+    const links = this.#links
+    this.#guard = new OwnLogGuard({
+      author,
+      length: () => {
+        const log = this.#options.store.log(author)
+        return log === undefined ? 0 : log.fork === null ? log.mmr.length : Infinity
+      },
+      *sessions() {
+        for (const { session } of links) yield session
+      },
+      settled: (doubt) => {
+        this.#guard = null
+        if (doubt === null) confirmed()
+        else this.#problem('store', doubt)
+      },
+    })
+    return this.#guard
+  }
+
   /** Says goodbye to every peer. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -113,6 +136,7 @@ export class Replication implements LinkHandlers {
 
   async #close(): Promise<void> {
     this.#stopListening?.()
+    this.#guard?.close()
     clearTimeout(this.#heldTimer)
     for (const link of this.#links) {
       link.session.close()
@@ -177,6 +201,7 @@ export class Replication implements LinkHandlers {
     } finally {
       this.#links.delete(link)
       this.#onEnd(link, end)
+      this.pumped()
     }
   }
 
@@ -258,6 +283,10 @@ export class Replication implements LinkHandlers {
     }
   }
 
+  pumped(): void {
+    this.#guard?.look()
+  }
+
   #onRelease(author: string): void {
     if (this.#links.size < 2 || this.#released.push(author) > 1) return
     setImmediate(() => {
@@ -278,7 +307,7 @@ export class Replication implements LinkHandlers {
         for (const id of ids) this.#publisher.publish({ type: 'NodeUpsert', id: id.toString('hex') })
       }
     }
-    for (const { hex } of forks) this.#publisher.publish({ type: 'Fork', author: hex })
+    for (const { hex } of forks) this.#publisher.publish({ type: 'ForkDetected', author: hex })
     for (const link of this.#links) {
       link.session.changed(runs, link === this.#ingesting)
       if (forks.length > 0) link.session.forked(forks)

@@ -79,6 +79,12 @@ export class Session {
     return this.#phase === 'root' || this.#phase === 'heads' || this.#phase === 'open'
   }
 
+  /** What the peer has told of a log, and whether it owes us some of it; null before the frontiers are compared. */
+  account(hex: string): { length: number; owes: boolean } | null {
+    if (this.#phase !== 'open') return null
+    return { length: this.#remote.lengthOf(hex), owes: this.#receiver.puller.isWanted(hex) }
+  }
+
   /** True while neither side lacks anything of the other's, as far as both have said. */
   get inSync(): boolean {
     return this.#comparison.isEven && this.#isIdle

@@ -84,6 +84,17 @@ export class SyncBroadcaster implements AsyncDisposable {
     this.#replication.start()
   }
 
+  /**
+   * For a store whose own log may lag behind what peers hold of it. Returns what its appends have to ask.
+   *
+   * @internal
+   */
+  guardOwnLog(author: string, confirmed: () => void): () => Promise<void> | null {
+    if (this.#replication === null) throw new PeerlogError('INVALID_ARGUMENT', 'the broadcaster does not replicate')
+    const guard = this.#replication.guardOwnLog(author, confirmed)
+    return () => guard.enter()
+  }
+
   /** The peers we have a session with. */
   peers(): PeerStatus[] {
     return this.#replication?.peers() ?? []

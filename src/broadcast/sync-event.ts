@@ -22,7 +22,7 @@ export type SyncEvent =
    */
   | { type: 'Unavailable'; peerId: string; logs: number }
   /** An author has signed two contradicting histories; its log is frozen, and the proof is kept. */
-  | { type: 'Fork'; author: string }
+  | { type: 'ForkDetected'; author: string }
   /** An author's clock is ahead of ours: its newest events are kept aside until then, in milliseconds since 1970. */
   | { type: 'Held'; author: string; until: number }
   /** Something outside went wrong and is being tried again: `source` names the transport, or is 'store'. */

@@ -68,7 +68,7 @@ export function watchStatus(db: Database, output: Output): () => void {
     synced.add(peerId)
     output.status(`${green('=')} in sync with ${short(peerId)}`)
   })
-  sync.on('Fork', ({ author }) => {
+  sync.on('ForkDetected', ({ author }) => {
     output.warn(red(`${short(author)} has signed two contradicting histories; its log is frozen here`))
   })
   sync.on('Held', ({ author, until }) => {

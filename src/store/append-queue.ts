@@ -14,6 +14,7 @@ export class AppendQueue<Item, Result> {
   #waiting: Waiting<Item, Result>[] = []
   #scheduled = false
   #burstSince: number | null = null
+  #gate: (() => Promise<void> | null) | null = null
   readonly #commit: (items: Item[]) => Result[]
   readonly #now: () => number
 
@@ -30,9 +31,20 @@ export class AppendQueue<Item, Result> {
     })
   }
 
+  /** What comes next asks first whether it may be committed, or what it has to wait for; all after it wait with it. */
+  gate(enter: () => Promise<void> | null): void {
+    this.#gate = enter
+  }
+
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
+    const wait = this.#gate?.() ?? null
+    this.#gate = null
+    if (wait !== null) {
+      void wait.then(() => this.flush())
+      return
+    }
     if (this.#burstSince === null) {
       this.#burstSince = this.#now()
       setImmediate(() => (this.#burstSince = null))

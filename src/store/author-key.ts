@@ -69,13 +69,3 @@ export function writeAuthorSeed(file: string, databaseTag: Uint8Array, seed: Uin
   }
   fs.renameSync(draft, file)
 }
-
-export function forkedError(databasePath: string): PeerlogError {
-  return new PeerlogError(
-    'AUTHOR_FORKED',
-    'this author has signed two contradicting histories and can append no more',
-    {
-      hint: `Move ${authorKeyPath(databasePath)} away to go on as a new author; everything stored stays readable`,
-    },
-  )
-}

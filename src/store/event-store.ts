@@ -9,13 +9,12 @@ import type { Run } from '../event/run.ts'
 import { authorKeyPair } from '../event/signature.ts'
 import type { SubjectPattern } from '../event/subject.ts'
 import { AppendQueue } from './append-queue.ts'
-import { forkedError } from './author-key.ts'
 import { CausalOrder } from './causal-order.ts'
 import type { Commit, StoredRun } from './commit.ts'
 import { EventTable } from './event-table.ts'
 import { Followers } from './followers.ts'
 import { HeldRuns } from './held-runs.ts'
-import { authorSeed, checkIdentity, knownSeed, noteIdentity } from './identity.ts'
+import { authorSeed, checkIdentity, forkedError, knownSeed, noteIdentity } from './identity.ts'
 import { IdIndex, idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
@@ -25,6 +24,7 @@ import type { NewEvent } from './own-log.ts'
 import { checkEventSize, OwnLog } from './own-log.ts'
 import type { FollowableOrder } from './reader.ts'
 import { EventReader } from './reader.ts'
+import type { OwnState } from './lock.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
 import { corruptFile, openDatabase, translateError } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
@@ -69,6 +69,7 @@ export class EventStore {
   readonly #followers = new Followers()
   readonly #noiseSeed: Buffer
   readonly #transaction: Transaction
+  #mayLag: boolean
   #closed = false
 
   /** @throws {PeerlogError} when the file, its key file or the secret is not usable; nothing has been changed then. */
@@ -96,7 +97,7 @@ export class EventStore {
     this.#transaction = db.transaction((work: () => void) => work())
     if (options.readOnly === true) checkIdentity(db, options)
     else noteIdentity(opened, options)
-    const seed = authorSeed(opened, options)
+    const { seed, isNew } = authorSeed(opened, options)
     this.#noiseSeed = hash(Buffer.from('peerlog 1 noise\0', 'utf8'), seed)
     this.#clock = new HybridClock(this.#now)
     this.#logs = new Logs(db)
@@ -128,11 +129,29 @@ export class EventStore {
     }
     for (const log of this.#logs.all()) this.#clock.observe(log)
     for (const head of this.#causal.headsSince(this.#own.hex)) this.#own.see(head)
+    this.#mayLag = options.readOnly !== true && !isNew && opened.lock?.isAsLeft(this.#ownState) !== true
   }
 
   /** Hex of the public key that this replica's events are signed with. */
   get author(): string {
     return this.#own.hex
+  }
+
+  /**
+   * True while peers may hold more of our own log than we do, because the file may be an older copy of itself: what is
+   * appended to such a one before it has caught up contradicts what they hold.
+   */
+  get ownLogMayLag(): boolean {
+    return this.#mayLag
+  }
+
+  /** Peers that should know hold no more of our own log than we do. */
+  confirmOwnLog(): void {
+    this.#mayLag = false
+  }
+
+  get #ownState(): OwnState {
+    return { author: this.#own.hex, length: this.#logs.get(this.#own.hex)?.mmr.length ?? 0 }
   }
 
   /** 32 bytes that this peer's Noise key pair is made from: its own on every transport, stable across restarts. */
@@ -174,15 +193,21 @@ export class EventStore {
     return this.#appends.add(items)
   }
 
+  /** The next appends ask `enter` whether they may be stored, or what they have to wait for; once. */
+  gateAppends(enter: () => Promise<void> | null): void {
+    this.#appends.gate(enter)
+  }
+
   #append(items: NewEvent[]): Event[] {
     this.#checkWritable()
     const before = this.#logs.get(this.#own.hex) ?? this.#logs.empty(this.#own.keyPair.publicKey)
-    if (before.fork !== null) throw forkedError(this.#options.path)
+    if (before.fork !== null) throw forkedError(this.#options)
     const links = this.#own.nextLinks(items[0] as NewEvent)
     const runs: StoredRun[] = []
     const events: Event[] = []
     let log = before
     this.#transact(items.length, () => {
+      this.#opened.lock?.forget()
       for (const segment of this.#own.segments(log, items, links)) {
         log = this.#writer.storeSegment(log, segment, items, events)
         runs.push({ run: segment.run, ids: segment.ids, log, local: true })
@@ -192,6 +217,8 @@ export class EventStore {
       this.#causal.arrived(before, log, [])
     })
     this.#logs.commit(log)
+    // Whether or not it contradicts what others hold, waiting for them is of no more use.
+    this.#mayLag = false
     this.#own.linked(links)
     for (const head of this.#causal.takeHeads()) this.#own.see(head)
     this.#announce({ runs, forks: [] })
@@ -423,6 +450,6 @@ export class EventStore {
     this.#closed = true
     this.#listeners.clear()
     this.#followers.wake()
-    this.#opened.close()
+    this.#opened.close(this.#mayLag ? null : this.#ownState)
   }
 }

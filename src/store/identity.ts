@@ -45,19 +45,37 @@ export function knownSeed({ path, keys, authorSeed }: EventStoreOptions): Uint8A
   return authorSeed === undefined && path !== ':memory:' ? readAuthorSeed(authorKeyPath(path), keys.tag) : null
 }
 
+export interface AuthorSeed {
+  seed: Uint8Array
+  /** Made just now, at random: nobody can hold events of it. */
+  isNew: boolean
+}
+
 /**
  * The key file's seed if the database knows it for its own, or a new one. A key whose database has gone, or was replaced
  * by another copy, may have signed events that are not here: signing on with it would fork its log.
  */
-export function authorSeed({ db }: OpenDatabase, options: EventStoreOptions): Uint8Array {
+export function authorSeed({ db }: OpenDatabase, options: EventStoreOptions): AuthorSeed {
   const { path, keys, readOnly } = options
-  if (options.authorSeed !== undefined) return options.authorSeed
+  if (options.authorSeed !== undefined) return { seed: options.authorSeed, isNew: false }
   const known = knownSeed(options)
   const author = db.prepare<[], Buffer>("SELECT value FROM meta WHERE name = 'author'").pluck().get()
-  if (known !== null && author !== undefined && equalBytes(authorKeyPair(known).publicKey, author)) return known
+  if (known !== null && author !== undefined && equalBytes(authorKeyPair(known).publicKey, author)) {
+    return { seed: known, isNew: false }
+  }
   const seed = newAuthorSeed()
-  if (readOnly === true || path === ':memory:') return seed
+  if (readOnly === true || path === ':memory:') return { seed, isNew: true }
   writeAuthorSeed(authorKeyPath(path), keys.tag, seed)
   db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('author', ?)").run(authorKeyPair(seed).publicKey)
-  return seed
+  return { seed, isNew: true }
+}
+
+export function forkedError({ path, authorSeed: given }: EventStoreOptions): PeerlogError {
+  const away =
+    given === undefined ? `Move ${authorKeyPath(path)} away and open it again` : 'Open it with another authorSeed'
+  return new PeerlogError(
+    'AUTHOR_FORKED',
+    'this author has signed two contradicting histories and can append no more',
+    { hint: `${away} to go on as a new author; everything stored stays readable` },
+  )
 }

@@ -2,6 +2,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { PeerlogError } from '../base/errors.ts'
+import type { OwnState } from './lock.ts'
+import { WriteLock } from './lock.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
 
 /** The connection to one SQLite file. The only file of peerlog that imports better-sqlite3. */
@@ -26,7 +28,10 @@ export interface OpenDatabase {
   db: Database
   /** True if there was no file, or an empty one. */
   created: boolean
-  close(): void
+  /** The lock of the one who writes to a file; null in memory, and for those who only read. */
+  lock: WriteLock | null
+  /** With the state of our own log if nobody can hold more of it: the lock then notes how the file was left. */
+  close(own?: OwnState | null): void
 }
 
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1')
@@ -43,10 +48,10 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
   if (options.path === ':memory:') {
     const db = new Sqlite(':memory:')
     migrate(db, 0)
-    return { db, created: true, close: () => void db.close() }
+    return { db, created: true, lock: null, close: () => void db.close() }
   }
   if (inspectFile(options.path, options.readOnly).created) options.beforeCreate()
-  let lock: Database | null = null
+  let lock: WriteLock | null = null
   try {
     if (!options.readOnly) lock = takeLock(options.path)
     // Now that nobody else writes: before, another process may have been about to create it.
@@ -61,14 +66,25 @@ export function openDatabase(options: DatabaseOptions): OpenDatabase {
     return {
       db,
       created: found.created,
-      close: () => {
+      lock,
+      close: (own = null) => {
+        if (own !== null) settle(db)
         db.close()
-        lock?.close()
+        lock?.release(own)
       },
     }
   } catch (error) {
-    lock?.close()
+    lock?.release(null)
     throw translateError(error, options.path)
+  }
+}
+
+/** Moves the write-ahead log into the file now: a reader that leaves after us would do it later, and so change the file. */
+function settle(db: Database): void {
+  try {
+    db.pragma('wal_checkpoint(PASSIVE)')
+  } catch {
+    // What stays in the write-ahead log is read from there.
   }
 }
 
@@ -202,21 +218,31 @@ function newerSchema(file: string, version: number): PeerlogError {
   return new PeerlogError('NEWER_SCHEMA', message, { hint: 'Update peerlog; the file was left as it is' })
 }
 
-/**
- * One writer per file: an open exclusive transaction on a small file beside it. The operating system releases it when
- * the process ends, however it ends.
- */
-function takeLock(file: string): Database {
+function takeLock(file: string): WriteLock {
   // By whatever name the file is opened, SQLite's own files are beside what it really is, and so is the lock.
   const real = fs.existsSync(file) ? fs.realpathSync(file) : file
-  const lock = new Sqlite(`${real}-lock`, { timeout: 0 })
   try {
-    lock.exec('BEGIN EXCLUSIVE')
-    return lock
+    return openLock(real)
   } catch (error) {
-    lock.close()
+    if (!isDamage(error)) throw error
+    // Nobody has it, or that is what we would have heard; and there is nothing in it that is worth keeping.
+    fs.truncateSync(`${real}-lock`)
+    return openLock(real)
+  }
+}
+
+function openLock(file: string): WriteLock {
+  const db = new Sqlite(`${file}-lock`, { timeout: 0 })
+  try {
+    return new WriteLock(db, file)
+  } catch (error) {
+    db.close()
     throw error
   }
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof Sqlite.SqliteError && /^SQLITE_(CORRUPT|NOTADB|ERROR)/.test(error.code)
 }
 
 /** The file holds something that peerlog would not have written. */

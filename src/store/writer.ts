@@ -93,7 +93,8 @@ export class Writer {
       return typeof body === 'string' ? null : body
     })
     const latest = bodies.reduce((time, body) => Math.max(time, body?.time ?? 0), 0)
-    if (latest > this.#parts.now() + MAX_CLOCK_AHEAD_MS) {
+    // Our own events have a place before the next one we write, whatever the clock of this machine says now.
+    if (latest > this.#parts.now() + MAX_CLOCK_AHEAD_MS && hex !== this.#parts.ownAuthor) {
       this.#parts.held.hold(hex, run, latest - MAX_CLOCK_AHEAD_MS)
       return 'held'
     }

@@ -55,7 +55,15 @@ async function until(what: string, condition: () => boolean, ms = 20_000): Promi
 
 function eventsOf(db: Database): SyncEvent[] {
   const events: SyncEvent[] = []
-  const types = ['PeerConnected', 'PeerDisconnected', 'NodeUpsert', 'PeerRefused', 'InSync', 'Fork', 'Problem'] as const
+  const types = [
+    'PeerConnected',
+    'PeerDisconnected',
+    'NodeUpsert',
+    'PeerRefused',
+    'InSync',
+    'ForkDetected',
+    'Problem',
+  ] as const
   for (const type of types) db.sync.on(type, (event: SyncEvent) => events.push(event))
   return events
 }

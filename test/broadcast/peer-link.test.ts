@@ -62,7 +62,12 @@ function link(): {
   const admissionKey = keys.admission
   const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey, replica, claims, marks: [] })
   const ingest = vi.fn()
-  const link = new PeerLink(connection, session, 'test', { now: () => Date.now(), ingest, notice: () => {} })
+  const link = new PeerLink(connection, session, 'test', {
+    now: () => Date.now(),
+    ingest,
+    notice: () => {},
+    pumped: () => {},
+  })
   return { connection, link, end: link.run(), ingest }
 }
 

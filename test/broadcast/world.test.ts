@@ -289,9 +289,9 @@ describe('forks', () => {
 describe('a clock that is far ahead', () => {
   it('is held back, and delivered when time has come; nobody is blamed', () => {
     const world = newWorld()
-    const ahead = world.node(1, 20 * 60_000)
+    const ahead = world.node(201, 20 * 60_000)
     // It shares the early clock, so that it takes the events at once.
-    const friend = world.node(2, 20 * 60_000)
+    const friend = world.node(202, 20 * 60_000)
     const a = world.node()
     const b = world.node()
     world.meet(ahead, friend)
@@ -318,7 +318,7 @@ describe('a clock that is far ahead', () => {
 
   it('whose events do not fit what is put aside costs its forwarder nothing, and is caught up with later', () => {
     const world = newWorld()
-    const ahead = world.node(1, 20 * 60_000)
+    const ahead = world.node(201, 20 * 60_000)
     const a = world.node(3)
     for (let i = 0; i < 24; i++) ahead.append(1, Buffer.alloc(1 << 20, i).subarray(0, (1 << 20) - 300))
     const link = world.meet(ahead, a)

@@ -19,6 +19,7 @@ export class ReplicaProcess implements AsyncDisposable {
   readonly #reports: Report[] = []
   #wake: (() => void)[] = []
   #exit: Promise<number | null>
+  author = ''
 
   private constructor(options: OpenOptions) {
     this.#child = fork(FIXTURE, [JSON.stringify(options)], { execArgv: ['--import', 'ts-blank-space/register'] })
@@ -37,6 +38,7 @@ export class ReplicaProcess implements AsyncDisposable {
     const replica = new ReplicaProcess(options)
     const report = await replica.report((candidate) => candidate.type === 'open' || candidate.type === 'failed')
     if (report.type === 'failed') throw new Error(report.message)
+    if (report.type === 'open') replica.author = report.author
     return replica
   }
 
@@ -57,6 +59,16 @@ export class ReplicaProcess implements AsyncDisposable {
 
   append(count: number, prefix: string): Promise<ReportOf<'appended'>> {
     return this.#ask({ type: 'append', count, prefix }, 'appended')
+  }
+
+  /** Expects that an append is refused, and resolves with what it says. */
+  refusal(): Promise<ReportOf<'failed'>> {
+    return this.#ask({ type: 'append', count: 1, prefix: 'refused' }, 'failed')
+  }
+
+  /** What it has told of a type and nobody has taken yet. */
+  untaken(type: ReportOf<'sync'>['event']['type']): Report[] {
+    return this.#reports.filter((report) => report.type === 'sync' && report.event.type === type)
   }
 
   /** Resolves when so many events are there. */
