@@ -24,6 +24,8 @@ const HINTS: Record<string, string> = {
     "Another process has it open. Give this one a file of its own with -d, or stop the other; 'peerlog log' can read it meanwhile",
   WRONG_SECRET:
     'Give the one it was created with, by --secret, --secret-file or PEERLOG_SECRET; or none, if it has none',
+  AUTHOR_FORKED:
+    "Run 'peerlog new-author' with the same -k and -d to go on under a new key; everything stored stays readable",
   OTHER_DATABASE: 'Give its own key with -k, or another file with -d',
 }
 

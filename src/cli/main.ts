@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { EXIT_OK, reportFailure } from './failure.ts'
 import { addInteractive } from './interactive.ts'
 import { addLog } from './log.ts'
+import { addNewAuthor } from './new-author.ts'
 import { addPeers } from './peers.ts'
 import { addRecv } from './recv.ts'
 import { addSend } from './send.ts'
@@ -32,6 +33,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 it failed
   addInteractive(program)
   addLog(program)
   addPeers(program)
+  addNewAuthor(program)
   return program
 }
 

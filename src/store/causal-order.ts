@@ -178,7 +178,8 @@ export class CausalOrder {
 
   /** Looks again at those who wait for these events of a log, and delivers what waits for nothing else. */
   #release(hex: string, isOver: (seq: number) => boolean): void {
-    for (const seq of [...(this.#waiters.get(hex)?.keys() ?? [])]) if (isOver(seq)) this.#wake(hex, seq)
+    const over = [...(this.#waiters.get(hex)?.keys() ?? [])].filter(isOver)
+    for (const seq of over) this.#wake(hex, seq)
     this.#drain()
   }
 

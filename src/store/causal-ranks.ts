@@ -15,6 +15,7 @@ const IDENTITY: Row = { rank: 0, position: 0 }
  */
 export class CausalRanks {
   #count = 0
+  #hasRows = false
   /** Where the next rank lies if it needs no row. */
   #expected = 1
   readonly #insert: Statement<[number, number]>
@@ -44,7 +45,9 @@ export class CausalRanks {
   /** Back to what the file says: at the start, and after a rollback. */
   reset(): void {
     this.#count = this.#load.get() ?? 0
-    const { rank, position } = this.#last.get() ?? IDENTITY
+    const last = this.#last.get()
+    this.#hasRows = last !== undefined
+    const { rank, position } = last ?? IDENTITY
     this.#expected = position + (this.#count - rank) + 1
   }
 
@@ -56,7 +59,10 @@ export class CausalRanks {
   /** Inside a transaction: the next ranks are those of the events from a position on. */
   add(position: number, count: number): void {
     if (count === 0) return
-    if (position !== this.#expected) this.#insert.run(this.#count + 1, position)
+    if (position !== this.#expected) {
+      this.#insert.run(this.#count + 1, position)
+      this.#hasRows = true
+    }
     this.#count += count
     this.#expected = position + count
   }
@@ -76,18 +82,23 @@ export class CausalRanks {
   stretch(rank: number, reverse: boolean): Stretch | null {
     const at = reverse ? Math.min(rank - 1, this.#count) : rank + 1
     if (at < 1 || at > this.#count) return null
-    const row = this.#upTo.get(at) ?? IDENTITY
+    const row = (this.#hasRows && this.#upTo.get(at)) || IDENTITY
     const position = row.position + (at - row.rank)
-    if (!reverse) return { position, count: (this.#next.get(at) ?? this.#count + 1) - at }
+    if (!reverse) return { position, count: this.#end(at) - at }
     const first = row === IDENTITY ? 1 : row.position
     return { position: first, count: position - first + 1 }
   }
 
   #place(position: number): { rank: number; exact: boolean } {
-    const row = this.#byPosition.get(position) ?? IDENTITY
+    const row = (this.#hasRows && this.#byPosition.get(position)) || IDENTITY
     // Stretches do not overlap: if the event has a rank, it is in the last one that begins at its position or before.
-    const end = (this.#next.get(row.rank) ?? this.#count + 1) - 1
+    const end = this.#end(row.rank)
     const rank = row.rank + (position - row.position)
-    return rank <= end ? { rank, exact: true } : { rank: end, exact: false }
+    return rank < end ? { rank, exact: true } : { rank: end - 1, exact: false }
+  }
+
+  /** The first rank after the stretch that a rank is in. */
+  #end(rank: number): number {
+    return (this.#hasRows ? this.#next.get(rank) : undefined) ?? this.#count + 1
   }
 }

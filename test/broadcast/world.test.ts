@@ -28,6 +28,24 @@ describe('two replicas', () => {
     expect(a.store.position).toBe(2003)
   })
 
+  it('hand over first what the other lacks of its own log', () => {
+    const world = newWorld()
+    const [lost, a] = [world.node(201), world.node()]
+    lost.append(20)
+    a.copy(lost)
+    for (let i = 0; i < 60; i++) {
+      const other = world.node()
+      other.append(5)
+      a.copy(other)
+    }
+    const restored = world.node(201)
+    world.meet(a, restored)
+    while (restored.store.position === 0) world.step()
+    expect(restored.store.get(restored.delivered[0] as string)).toMatchObject({ seq: 0, local: true })
+    world.settle()
+    expect(restored.store.frontierRoot()).toEqual(a.store.frontierRoot())
+  })
+
   it('push what they append at once when they met with equal frontiers', () => {
     const world = newWorld()
     const a = world.node()

@@ -8,9 +8,10 @@ const terminal = new Terminal()
 test('--help shows the commands and examples, and so does every command', async () => {
   const { code, stdout, stderr } = await terminal.run(['--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  for (const word of ['send', 'recv', 'interactive', 'log', 'peers', 'Examples']) expect(stdout).toContain(word)
+  for (const word of ['send', 'recv', 'interactive', 'log', 'peers', 'new-author', 'Examples'])
+    expect(stdout).toContain(word)
   const helps = await Promise.all(
-    ['send', 'recv', 'interactive', 'log', 'peers'].map((name) => terminal.run([name, '--help'])),
+    ['send', 'recv', 'interactive', 'log', 'peers', 'new-author'].map((name) => terminal.run([name, '--help'])),
   )
   for (const help of helps) {
     expect(help.code).toBe(0)

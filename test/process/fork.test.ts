@@ -94,7 +94,7 @@ test('a copied key that writes in two places is found out everywhere, stops that
     await closeAll([l, r, m])
   }
   // The proof is kept: nothing is told again, nothing is taken of that log, and it stays closed to its author.
-  let hint = ''
+  let hint: string
   {
     await using m = await ReplicaProcess.start(middle)
     await using l = await ReplicaProcess.start(left)

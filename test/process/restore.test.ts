@@ -35,6 +35,10 @@ const offline: TransportChoice = { mode: 'disabled' }
 const viaRelay = (): TransportChoice => ({ mode: 'relay', relayUrl: relay.url })
 const swarm = (): TransportChoice => ({ mode: 'hyperswarm', bootstrap: testnet.bootstrap })
 
+let ids = 0
+/** A database id that no other test of this file meets on. */
+const newId = (): string => `restore ${ids++}`
+
 interface Peer {
   db: Database
   told: SyncEvent[]
@@ -65,7 +69,7 @@ async function has(db: Database, count: number): Promise<void> {
 
 /** A folder with the files of one that had 50 events, a backup of that, and a peer with all 100. */
 async function story(folder: Folder, transport: () => TransportChoice): Promise<{ a: OpenOptions; peer: Peer }> {
-  const databaseId = `restore ${Math.random()}`
+  const databaseId = newId()
   mkdirSync(folder.file('home'))
   const a: OpenOptions = { databaseId, path: folder.file('home/a.db') }
   const before = await open({ ...a, transport: offline })
@@ -107,13 +111,29 @@ async function expectNoFork(a: OpenOptions, peer: Peer): Promise<void> {
   expect((await inspect(a)).integrity).toBe('ok')
 }
 
+/** Puts the backup where it is opened next, and says in which folder that is. */
 const restores: [string, (folder: Folder) => string][] = [
-  ['copied over the file', (folder) => (copyFileSync(folder.file('backup/a.db'), folder.file('home/a.db')), 'home')],
+  [
+    'copied over the file',
+    (folder) => {
+      copyFileSync(folder.file('backup/a.db'), folder.file('home/a.db'))
+      return 'home'
+    },
+  ],
   [
     'copied with its times',
-    (folder) => (execFileSync('cp', ['-p', folder.file('backup/a.db'), folder.file('home/a.db')]), 'home'),
+    (folder) => {
+      execFileSync('cp', ['-p', folder.file('backup/a.db'), folder.file('home/a.db')])
+      return 'home'
+    },
   ],
-  ['moved', (folder) => (renameSync(folder.file('backup/a.db'), folder.file('home/a.db')), 'home')],
+  [
+    'moved',
+    (folder) => {
+      renameSync(folder.file('backup/a.db'), folder.file('home/a.db'))
+      return 'home'
+    },
+  ],
   [
     'with key and lock, as a folder',
     (folder) => {
@@ -148,7 +168,7 @@ describe.each([
   test('after the process was killed, and its files with what was not yet in them replaced', async () => {
     using folder = new Folder()
     const options: OpenOptions = {
-      databaseId: `killed ${Math.random()}`,
+      databaseId: newId(),
       path: folder.file('a.db'),
       transport: transport(),
     }
@@ -207,7 +227,8 @@ test.each([
   }
   const transport = lengths.map((length) => {
     const found = peers.find((candidate) => candidate.length === length)
-    return (found?.network as MemoryNetwork).createTransport()
+    if (found === undefined) throw new Error(`no peer has ${length} events`)
+    return found.network.createTransport()
   })
   const restored = await start({ ...backup, transport })
   expect((await restored.db.append('t', 'restored')).seq).toBe(100)
