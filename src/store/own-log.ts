@@ -61,7 +61,7 @@ function randomFill(into: Uint8Array): void {
     randomFillSync(RANDOM)
     randomUsed = 0
   }
-  randomUsed += RANDOM.copy(into, 0, randomUsed, randomUsed + into.length)
+  for (let i = 0; i < into.length; i++) into[i] = RANDOM[randomUsed++] as number
 }
 
 /** The log that this replica writes: encodes, seals, hashes and signs new events, and links them to what it has seen. */
