@@ -106,9 +106,9 @@ export class EventTable {
     if (log.no !== this.#lastAuthor || run.from !== this.#lastSeq + 1) this.#insertExtent.run(first, log.no, run.from)
     let i = 0
     for (; i + ROWS_PER_INSERT <= count; i += ROWS_PER_INSERT) {
-      this.#insertMany.run(this.#rows(run, ids, indexes, i, ROWS_PER_INSERT))
+      this.#insertMany.run(...this.#rows(run, ids, indexes, i, ROWS_PER_INSERT))
     }
-    for (; i < count; i++) this.#insert.run(this.#rows(run, ids, indexes, i, 1))
+    for (; i < count; i++) this.#insert.run(...this.#rows(run, ids, indexes, i, 1))
     this.#nextPosition = first + count
     this.#lastAuthor = log.no
     this.#lastSeq = run.from + count - 1
