@@ -31,8 +31,6 @@ export interface StoredRow {
   readable: boolean
 }
 
-/** Rows that are read at once when a run is put together. */
-const RUN_ROWS = 256
 /** Rows that one statement stores: each costs less in company. */
 const ROWS_PER_INSERT = 16
 
@@ -51,7 +49,7 @@ export class EventTable {
   readonly #findExtent: Statement<[number, number], { position: number; seq: number }>
   readonly #nextExtent: Statement<[number, number], number>
   readonly #findCheckpoint: Statement<[number, number], { length: number; peaks: Buffer }>
-  readonly #range: Statement<[number, number, number], [Buffer, Buffer | null]>
+  readonly #range: Statement<[number, number], [Buffer, Buffer | null]>
   readonly #at: Statement<[number], { bytes: Buffer; id_start: number; subject: number | null }>
   readonly #idStarts: Statement<[number], [number, number]>
   readonly #findSubject: Statement<[string], number>
@@ -75,10 +73,10 @@ export class EventTable {
       'SELECT length, peaks FROM checkpoints WHERE author = ? AND length <= ? ORDER BY length DESC LIMIT 1',
     )
     this.#range = db
-      .prepare<[number, number, number]>(
-        'SELECT bytes, signature FROM events WHERE position >= ? AND position < ? ORDER BY position LIMIT ?',
+      .prepare<[number, number]>(
+        'SELECT bytes, signature FROM events WHERE position >= ? AND position < ? ORDER BY position',
       )
-      .raw() as unknown as Statement<[number, number, number], [Buffer, Buffer | null]>
+      .raw() as unknown as Statement<[number, number], [Buffer, Buffer | null]>
     this.#at = db.prepare('SELECT bytes, id_start, subject FROM events WHERE position = ?')
     this.#idStarts = db
       .prepare<[number]>('SELECT position, id_start FROM events WHERE position >= ? ORDER BY position')
@@ -210,12 +208,12 @@ export class EventTable {
   /** The log's events from seq on, in order, with the signatures of the heads that they end. */
   *rows(log: Log, from: number): Generator<[Buffer, Buffer | null]> {
     for (const { position, count } of this.stretches(log, from)) {
-      for (let done = 0; done < count;) {
-        const rows = this.#range.all(position + done, position + count, RUN_ROWS)
-        if (rows.length === 0) throw corruptFile('events are missing')
-        yield* rows
-        done += rows.length
+      let found = 0
+      for (const row of this.#range.iterate(position, position + count)) {
+        found++
+        yield row
       }
+      if (found < count) throw corruptFile('events are missing')
     }
   }
 
