@@ -7,7 +7,7 @@
  */
 
 /** Bytes of the largest varint, 2^53 − 1. */
-const MAX_VARINT_BYTES = 8
+export const MAX_VARINT_BYTES = 8
 
 export function varintBytes(value: number): number {
   let bytes = 1
@@ -113,12 +113,13 @@ export class Reader {
   /** Well-formed UTF-8 of at most `maxBytes`, with its length before it. */
   text(maxBytes: number): string {
     const length = this.varint()
-    if (length > maxBytes) this.fail()
-    const bytes = this.bytes(length)
-    if (!this.ok) return ''
-    const text = bytes.toString('utf8')
+    if (length > maxBytes || length > this.remaining) this.fail()
+    if (!this.ok || length === 0) return ''
+    const from = this.#offset
+    this.#offset += length
+    const text = this.#bytes.toString('utf8', from, this.#offset)
     // The decoder replaces what is malformed by U+FFFD: only then is a second look needed.
-    if (text.includes('\ufffd') && !Buffer.from(text, 'utf8').equals(bytes)) {
+    if (text.includes('\ufffd') && !Buffer.from(text, 'utf8').equals(this.#bytes.subarray(from, this.#offset))) {
       this.fail()
       return ''
     }

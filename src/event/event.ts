@@ -1,5 +1,5 @@
 import sodium from 'sodium-universal'
-import { Reader, varintBytes, writeVarint } from '../base/codec.ts'
+import { MAX_VARINT_BYTES, Reader, varintBytes, writeVarint } from '../base/codec.ts'
 import { PeerlogError } from '../base/errors.ts'
 import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SUBJECT_BYTES, MAX_TYPE_BYTES } from '../base/limits.ts'
 import type { Timestamp } from './clock.ts'
@@ -28,6 +28,7 @@ import { subjectFault } from './subject.ts'
 export const EVENT_VERSION = 1
 const FLAG_SEALED = 1
 const AUTHOR_BYTES = 32
+const MAX_HEADER_BYTES = 2 + AUTHOR_BYTES + MAX_VARINT_BYTES
 const NONCE_BYTES = 24
 const SEAL_TAG_BYTES = 16
 const FORMAT_JSON = 0
@@ -93,27 +94,28 @@ export function encodeEvent(
       hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data or store it elsewhere and append its name`,
     })
   }
+  const header = HEADERS[headerBytes] as Buffer
+  header[0] = EVENT_VERSION
+  header[1] = sealKey === null ? 0 : FLAG_SEALED
+  header.set(author, 2)
+  writeVarint(header, 2 + AUTHOR_BYTES, seq)
   const bytes = Buffer.allocUnsafe(overhead + bodyBytes)
-  bytes[0] = EVENT_VERSION
-  bytes[1] = sealKey === null ? 0 : FLAG_SEALED
-  bytes.set(author, 2)
-  writeVarint(bytes, 2 + AUTHOR_BYTES, seq)
+  bytes.set(header)
   const bodyAt = headerBytes + (sealKey === null ? 0 : NONCE_BYTES)
   writeBody(bytes, bodyAt, body, subjectBytes, typeBytes)
   if (sealKey === null) return bytes
-  const nonce = bytes.subarray(headerBytes, bodyAt)
-  randomFill(nonce)
+  randomFill(NONCE)
+  bytes.set(NONCE, headerBytes)
   // In place: the cipher may write where it reads.
-  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-    bytes.subarray(bodyAt),
-    bytes.subarray(bodyAt, bodyAt + bodyBytes),
-    bytes.subarray(0, headerBytes),
-    null,
-    nonce,
-    sealKey,
-  )
+  const plain = bytes.subarray(bodyAt, bodyAt + bodyBytes)
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(bytes.subarray(bodyAt), plain, header, null, NONCE, sealKey)
   return bytes
 }
+
+// Scratch space: encoding is synchronous and never re-entered, and a short copy costs less than another view.
+const NONCE = Buffer.alloc(NONCE_BYTES)
+/** By their length. */
+const HEADERS = Array.from({ length: MAX_HEADER_BYTES + 1 }, (_, bytes) => Buffer.alloc(bytes))
 
 function linksBytes(links: Link[]): number {
   let bytes = varintBytes(links.length)
@@ -127,7 +129,7 @@ function writeBody(into: Buffer, offset: number, body: EventBody, subjectBytes: 
   at = writeVarint(into, at, subjectBytes)
   at += into.write(body.subject, at, 'utf8')
   at = writeVarint(into, at, typeBytes)
-  at += into.write(body.type, at, 'utf8')
+  if (typeBytes > 0) at += into.write(body.type, at, 'utf8')
   at = writeVarint(into, at, body.links.length)
   for (const link of body.links) {
     into.set(link.author, at)
@@ -173,16 +175,11 @@ export function decodeEventBody(
   const sealed = bytes.length - header.headerBytes - NONCE_BYTES
   if (sealKey === null || sealed < SEAL_TAG_BYTES) return 'CANNOT_UNSEAL'
   const body = Buffer.allocUnsafe(sealed - SEAL_TAG_BYTES)
-  const nonceEnd = header.headerBytes + NONCE_BYTES
+  const bodyAt = header.headerBytes + NONCE_BYTES
+  const clear = bytes.subarray(0, header.headerBytes)
+  const nonce = bytes.subarray(header.headerBytes, bodyAt)
   try {
-    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
-      body,
-      null,
-      bytes.subarray(nonceEnd),
-      bytes.subarray(0, header.headerBytes),
-      bytes.subarray(header.headerBytes, nonceEnd),
-      sealKey,
-    )
+    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(body, null, bytes.subarray(bodyAt), clear, nonce, sealKey)
   } catch {
     return 'CANNOT_UNSEAL'
   }

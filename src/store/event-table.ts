@@ -24,17 +24,6 @@ export interface Stretch {
   count: number
 }
 
-type EventRow = [
-  position: number,
-  time: number | null,
-  tick: number | null,
-  idStart: number,
-  subject: number | null,
-  type: string | null,
-  signature: Buffer | null,
-  bytes: Buffer,
-]
-
 /** An event as it lies in the table. */
 export interface StoredRow {
   bytes: Buffer
@@ -44,10 +33,10 @@ export interface StoredRow {
   readable: boolean
 }
 
-/** Rows that are read at once when a run is put together. */
-const RUN_ROWS = 256
 /** Rows that are looked at for one with a time. */
 const TIME_LOOKBACK_ROWS = 256
+/** Rows that one statement stores: each costs less in company. */
+const ROWS_PER_INSERT = 16
 
 /** The tables `events`, `extents`, `checkpoints` and `subjects`: which event lies where. */
 export class EventTable {
@@ -57,13 +46,14 @@ export class EventTable {
   readonly #subjects = new Map<string, number>()
   /** By author: the length at the last checkpoint, and bytes of events since. */
   readonly #sinceCheckpoint = new Map<number, { length: number; bytes: number }>()
-  readonly #insert: Statement<EventRow>
+  readonly #insert: Statement
+  readonly #insertMany: Statement
   readonly #insertExtent: Statement<[number, number, number]>
   readonly #insertCheckpoint: Statement<[number, number, Buffer]>
   readonly #findExtent: Statement<[number, number], { position: number; seq: number }>
   readonly #nextExtent: Statement<[number, number], number>
   readonly #findCheckpoint: Statement<[number, number], { length: number; peaks: Buffer }>
-  readonly #range: Statement<[number, number, number], [Buffer, Buffer | null]>
+  readonly #range: Statement<[number, number], [Buffer, Buffer | null]>
   readonly #at: Statement<[number], { bytes: Buffer; id_start: number; subject: number | null }>
   readonly #extentAt: Statement<[number, number], { position: number; seq: number }>
   readonly #lastTime: Statement<[number, number], number>
@@ -72,9 +62,11 @@ export class EventTable {
   readonly #insertSubject: Statement<[string]>
 
   constructor(db: Database) {
-    this.#insert = db.prepare(
-      'INSERT INTO events (position, time, tick, id_start, subject, type, signature, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-    )
+    // Nothing here goes on after a conflict, and SQLite, knowing that, keeps no journal for each statement.
+    const row = '(?, ?, ?, ?, ?, ?, ?, ?)'
+    const insert = `INSERT OR ROLLBACK INTO events (position, time, tick, id_start, subject, type, signature, bytes) VALUES ${row}`
+    this.#insert = db.prepare(insert)
+    this.#insertMany = db.prepare(insert + `, ${row}`.repeat(ROWS_PER_INSERT - 1))
     this.#insertExtent = db.prepare('INSERT INTO extents (position, author, seq) VALUES (?, ?, ?)')
     this.#insertCheckpoint = db.prepare('INSERT OR REPLACE INTO checkpoints (author, length, peaks) VALUES (?, ?, ?)')
     this.#findExtent = db.prepare(
@@ -87,10 +79,10 @@ export class EventTable {
       'SELECT length, peaks FROM checkpoints WHERE author = ? AND length <= ? ORDER BY length DESC LIMIT 1',
     )
     this.#range = db
-      .prepare<[number, number, number]>(
-        'SELECT bytes, signature FROM events WHERE position >= ? AND position < ? ORDER BY position LIMIT ?',
+      .prepare<[number, number]>(
+        'SELECT bytes, signature FROM events WHERE position >= ? AND position < ? ORDER BY position',
       )
-      .raw() as unknown as Statement<[number, number, number], [Buffer, Buffer | null]>
+      .raw() as unknown as Statement<[number, number], [Buffer, Buffer | null]>
     this.#at = db.prepare('SELECT bytes, id_start, subject FROM events WHERE position = ?')
     this.#extentAt = db.prepare(
       'SELECT position, seq FROM extents WHERE author = ? AND position <= ? ORDER BY seq DESC LIMIT 1',
@@ -115,23 +107,51 @@ export class EventTable {
   }
 
   /**
-   * Inside a transaction: stores one event at the next position and returns it.
+   * Inside a transaction: stores the events of a run at the next positions, and its signature with the last of them.
+   * Returns the first position.
    *
-   * @param signature of the head that this event ends, as suite ‖ signature; null within a segment.
+   * @param indexes one for each event.
    */
-  insert(log: Log, seq: number, id: Buffer, bytes: Buffer, index: Index | null, signature: Buffer | null): number {
-    const start = idStart(id)
-    const position = this.#nextPosition++
-    if (log.no !== this.#lastAuthor || seq !== this.#lastSeq + 1) this.#insertExtent.run(position, log.no, seq)
-    this.#lastAuthor = log.no
-    this.#lastSeq = seq
-    if (index === null) {
-      this.#insert.run(position, null, null, start, null, null, signature, bytes)
-    } else {
-      const type = index.type === '' ? null : index.type
-      this.#insert.run(position, index.time, index.tick, start, this.#subjectNo(index.subject), type, signature, bytes)
+  insert(log: Log, run: Run, ids: readonly Buffer[], indexes: readonly (Index | null)[]): number {
+    const first = this.#nextPosition
+    const count = run.events.length
+    if (log.no !== this.#lastAuthor || run.from !== this.#lastSeq + 1) this.#insertExtent.run(first, log.no, run.from)
+    let i = 0
+    for (; i + ROWS_PER_INSERT <= count; i += ROWS_PER_INSERT) {
+      this.#insertMany.run(...this.#rows(run, ids, indexes, i, ROWS_PER_INSERT))
     }
-    return position
+    for (; i < count; i++) this.#insert.run(...this.#rows(run, ids, indexes, i, 1))
+    this.#nextPosition = first + count
+    this.#lastAuthor = log.no
+    this.#lastSeq = run.from + count - 1
+    return first
+  }
+
+  /** The values of some rows, one after the other. */
+  #rows(run: Run, ids: readonly Buffer[], indexes: readonly (Index | null)[], from: number, count: number): unknown[] {
+    const values: unknown[] = []
+    for (let i = from; i < from + count; i++) {
+      const position = this.#nextPosition + i
+      const start = idStart(ids[i] as Buffer)
+      const signature = i === run.events.length - 1 ? packSignature(run.signature) : null
+      const index = indexes[i]
+      if (index === null || index === undefined) {
+        values.push(position, null, null, start, null, null, signature, run.events[i])
+      } else {
+        const { time, tick, subject, type } = index
+        values.push(
+          position,
+          time,
+          tick,
+          start,
+          this.#subjectNo(subject),
+          type === '' ? null : type,
+          signature,
+          run.events[i],
+        )
+      }
+    }
+    return values
   }
 
   /**
@@ -245,12 +265,12 @@ export class EventTable {
   /** The log's events from seq on, in order, with the signatures of the heads that they end. */
   *rows(log: Log, from: number): Generator<[Buffer, Buffer | null]> {
     for (const { position, count } of this.stretches(log, from)) {
-      for (let done = 0; done < count;) {
-        const rows = this.#range.all(position + done, position + count, RUN_ROWS)
-        if (rows.length === 0) throw corruptFile('events are missing')
-        yield* rows
-        done += rows.length
+      let found = 0
+      for (const row of this.#range.iterate(position, position + count)) {
+        found++
+        yield row
       }
+      if (found < count) throw corruptFile('events are missing')
     }
   }
 
@@ -302,7 +322,7 @@ export class EventTable {
   }
 }
 
-export function packSignature(signature: Signature): Buffer {
+function packSignature(signature: Signature): Buffer {
   return Buffer.concat([Uint8Array.of(signature.suite), signature.bytes])
 }
 

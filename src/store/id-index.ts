@@ -73,7 +73,7 @@ export class IdIndex {
     const end = this.#full.length > 1 ? ID_INDEX_BATCH : Math.min(ID_INDEX_BATCH, batch.count + this.#due)
     this.#due = 0
     let i = batch.count
-    for (; i + ROWS_PER_INSERT <= end; i += ROWS_PER_INSERT) this.#insertMany.run(rowsOf(batch, i, ROWS_PER_INSERT))
+    for (; i + ROWS_PER_INSERT <= end; i += ROWS_PER_INSERT) this.#insertMany.run(...rowsOf(batch, i, ROWS_PER_INSERT))
     for (; i < end; i++) this.#insert.run(rowsOf(batch, i, 1))
     if (end === ID_INDEX_BATCH) this.#setUpTo.run(batch.base + ID_INDEX_BATCH - 1)
     this.#staged = end - batch.count

@@ -29,8 +29,12 @@ export class Logs {
   readonly #save: Statement<[number, Buffer, number, number, Buffer, number, number, number, Buffer | null]>
 
   constructor(db: Database) {
+    // An update leaves the index by key alone: one page less to write for each commit.
     this.#save = db.prepare(
-      'INSERT OR REPLACE INTO authors (no, key, start, length, peaks, position, time, tick, fork) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      `INSERT INTO authors (no, key, start, length, peaks, position, time, tick, fork)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (no) DO UPDATE SET start = excluded.start, length = excluded.length, peaks = excluded.peaks, position = excluded.position,
+         time = excluded.time, tick = excluded.tick, fork = excluded.fork`,
     )
     for (const row of db.prepare<[], AuthorRow>('SELECT * FROM authors ORDER BY key').iterate()) {
       if (row.peaks.length !== peaksBytes(row.length)) throw corruptFile('the state of a log does not fit its length')

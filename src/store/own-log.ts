@@ -3,7 +3,7 @@ import { toHex } from '../base/bytes.ts'
 import { PeerlogError } from '../base/errors.ts'
 import { hash } from '../base/hash.ts'
 import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../base/limits.ts'
-import type { HybridClock, Timestamp } from '../event/clock.ts'
+import type { HybridClock } from '../event/clock.ts'
 import type { EncodedData } from '../event/data.ts'
 import type { EventBody, Link } from '../event/event.ts'
 import { encodeEvent } from '../event/event.ts'
@@ -27,7 +27,7 @@ export interface NewEvent {
 export interface Segment {
   run: Run
   ids: Buffer[]
-  timestamps: Timestamp[]
+  bodies: EventBody[]
   after: Mmr
   /** MMR root that was signed. */
   root: Buffer
@@ -61,7 +61,7 @@ function randomFill(into: Uint8Array): void {
     randomFillSync(RANDOM)
     randomUsed = 0
   }
-  randomUsed += RANDOM.copy(into, 0, randomUsed, randomUsed + into.length)
+  for (let i = 0; i < into.length; i++) into[i] = RANDOM[randomUsed++] as number
 }
 
 /** The log that this replica writes: encodes, seals, hashes and signs new events, and links them to what it has seen. */
@@ -123,15 +123,15 @@ export class OwnLog {
     const after = before.clone()
     const events: Buffer[] = []
     const ids: Buffer[] = []
-    const timestamps: Timestamp[] = []
+    const bodies: EventBody[] = []
     let bytes = 0
     for (let i = first; i < items.length && ids.length < MAX_SEGMENT_EVENTS; i++) {
       const item = items[i] as NewEvent
       if (ids.length > 0 && bytes + item.encoded.bytes.length > MAX_SEGMENT_BYTES) break
-      const timestamp = this.#clock.next()
+      const { time, tick } = this.#clock.next()
       const body: EventBody = {
-        time: timestamp.time,
-        tick: timestamp.tick,
+        time,
+        tick,
         subject: item.subject,
         type: item.type,
         links: i === 0 ? links : NO_LINKS,
@@ -143,13 +143,13 @@ export class OwnLog {
       after.append(id)
       events.push(event)
       ids.push(id)
-      timestamps.push(timestamp)
+      bodies.push(body)
       bytes += event.length
     }
     const root = after.root()
     const signature = signHead({ databaseTag: this.#keys.tag, author, length: after.length, root }, this.keyPair)
     const run = { author, from: before.length, peaks: null, signature, events }
-    return { run, ids, timestamps, after, root }
+    return { run, ids, bodies, after, root }
   }
 }
 

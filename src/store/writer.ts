@@ -1,7 +1,9 @@
+import { toHex } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
 import type { Timestamp } from '../event/clock.ts'
 import { compareTimestamps } from '../event/clock.ts'
+import type { EventBody } from '../event/event.ts'
 import { decodeEventBody } from '../event/event.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
@@ -9,7 +11,6 @@ import type { Run } from '../event/run.ts'
 import type { CausalOrder, LinkedEvent } from './causal-order.ts'
 import type { Commit } from './commit.ts'
 import type { EventTable } from './event-table.ts'
-import { packSignature } from './event-table.ts'
 import type { HeldRuns } from './held-runs.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import { checkRun } from './ingest.ts'
@@ -49,21 +50,15 @@ export class Writer {
 
   /** Stores a segment of our own and adds its events, as the user sees them, to `events`. Returns the log after it. */
   storeSegment(log: Log, segment: Segment, items: readonly NewEvent[], events: Event[]): Log {
-    const { run, ids, timestamps, after, root } = segment
-    const signature = packSignature(run.signature)
-    for (const [i, bytes] of run.events.entries()) {
-      const item = items[events.length] as NewEvent
-      const { time, tick } = timestamps[i] as Timestamp
-      const id = ids[i] as Buffer
-      const { subject, type, data } = item
-      const last = i === run.events.length - 1
-      const index = { time, tick, subject, type }
-      const position = this.#table.insert(log, run.from + i, id, bytes, index, last ? signature : null)
+    const { run, ids, bodies, after, root } = segment
+    const position = this.#table.insert(log, run, ids, bodies)
+    for (const [i, { time, subject, type }] of bodies.entries()) {
+      const { data } = items[events.length] as NewEvent
       events.push({
-        id: id.toString('hex'),
+        id: toHex(ids[i] as Buffer),
         author: log.hex,
         seq: run.from + i,
-        position,
+        position: position + i,
         timestamp: time,
         subject,
         ...(type === '' ? {} : { type }),
@@ -72,7 +67,7 @@ export class Writer {
       })
     }
     this.#table.checkpoint(log, after, sizeOf(run.events))
-    const { time, tick } = timestamps.at(-1) as Timestamp
+    const { time, tick } = bodies.at(-1) as EventBody
     return { ...log, mmr: after, root, position: this.#table.nextPosition - 1, time, tick }
   }
 
@@ -101,16 +96,14 @@ export class Writer {
     const log = run.from > known.mmr.length ? this.#begin(known, run) : known
     let clock: Timestamp = log
     const linked: LinkedEvent[] = []
-    const signature = packSignature(run.signature)
-    for (const [i, bytes] of run.events.entries()) {
-      // An author whose clock does not advance has no place in the order; what it wrote is kept, and served, unread.
-      const body = bodies[i] ?? null
-      const index = body !== null && compareTimestamps(body, clock) > 0 ? body : null
-      clock = index ?? clock
-      if (index !== null && index.links.length > 0) linked.push({ seq: run.from + i, links: index.links })
-      const id = verified.ids[i] as Buffer
-      this.#table.insert(log, run.from + i, id, bytes, index, i === run.events.length - 1 ? signature : null)
-    }
+    // An author whose clock does not advance has no place in the order; what it wrote is kept, and served, unread.
+    const indexes = bodies.map((body, i) => {
+      if (body === null || compareTimestamps(body, clock) <= 0) return null
+      clock = body
+      if (body.links.length > 0) linked.push({ seq: run.from + i, links: body.links })
+      return body
+    })
+    this.#table.insert(log, run, verified.ids, indexes)
     this.#table.checkpoint(log, verified.mmr, sizeOf(run.events))
     const { time, tick } = clock
     const after: Log = {

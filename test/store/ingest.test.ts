@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_EVENT_BYTES, MAX_RUN_EVENTS, MMR_CHECKPOINT_EVENTS } from '../../src/base/limits.ts'
+import { FRAME_TARGET_BYTES, MAX_EVENT_BYTES, MAX_RUN_EVENTS, MMR_CHECKPOINT_EVENTS } from '../../src/base/limits.ts'
 import { checkForkProof } from '../../src/event/fork.ts'
 import type { Run } from '../../src/event/run.ts'
 import { encodedRunBytes } from '../../src/event/run.ts'
@@ -205,6 +205,15 @@ describe('ingest', () => {
       store.close()
       store = openStore({ path: file })
     }
+  })
+
+  it('reads no more than a run takes, however large the events after it', async () => {
+    const store = openStore()
+    const megabyte = new Uint8Array(1_000_000)
+    for (let i = 0; i < 64; i++) await store.append([item('a', megabyte)])
+    const before = process.memoryUsage().arrayBuffers
+    expect(store.readRun(store.author, 0, FRAME_TARGET_BYTES, false)?.events).toHaveLength(1)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * megabyte.length)
   })
 
   it('reads runs of whole segments, bounded by bytes, and never more events than a run may have', async () => {
