@@ -61,6 +61,15 @@ export const MMR_CHECKPOINT_BYTES: number = 4 * MiB
 export const ID_INDEX_BATCH = 65_536
 /** Ids that are merged at once, at least. */
 export const ID_MERGE_LUMP = 512
+/**
+ * Logs of one database: about 0.5 KB of memory each, and 43 bytes in every exchange of heads. Events of further authors
+ * are not taken.
+ */
+export const MAX_LOGS = 131_072
+/** Logs that changed last and are kept as they are needed; the others are packed, in a fraction of the memory. */
+export const RECENT_LOGS = 1024
+/** Bytes of proofs of forks that are kept, all in memory; logs whose proofs no longer fit are not frozen. */
+export const MAX_FORK_PROOFS_BYTES: number = 64 * MiB
 /** Subjects whose numbers are kept in memory. */
 export const SUBJECT_CACHE_ENTRIES = 10_000
 /** Subjects that a pattern may match for its reads to use the index of each. */

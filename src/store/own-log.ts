@@ -71,7 +71,7 @@ export class OwnLog {
   readonly #keys: DatabaseKeys
   readonly #clock: HybridClock
   /** Heads of other logs since our last event, in the order of their arrival. */
-  readonly #seen = new Map<string, Link>()
+  readonly #seen = new Map<string, Omit<Link, 'author'>>()
 
   constructor(keyPair: AuthorKeyPair, keys: DatabaseKeys, clock: HybridClock) {
     this.keyPair = keyPair
@@ -84,7 +84,7 @@ export class OwnLog {
   see(log: Log): void {
     if (log.hex === this.hex || log.time === 0) return
     this.#seen.delete(log.hex)
-    this.#seen.set(log.hex, { author: log.author, seq: log.mmr.length - 1, time: log.time, tick: log.tick })
+    this.#seen.set(log.hex, { seq: log.mmr.length - 1, time: log.time, tick: log.tick })
   }
 
   /** Forgets the heads that the stored events have linked. */
@@ -100,9 +100,9 @@ export class OwnLog {
     if (this.#seen.size === 0) return []
     const room = MAX_EVENT_BYTES - largestSize(event)
     const links: Link[] = []
-    for (const link of this.#seen.values()) {
+    for (const [hex, head] of this.#seen) {
       if (links.length === MAX_LINKS || (links.length + 1) * 48 > room) break
-      links.push(link)
+      links.push({ author: Buffer.from(hex, 'hex'), ...head })
     }
     return links.sort((a, b) => Buffer.compare(a.author, b.author))
   }

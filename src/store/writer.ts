@@ -12,6 +12,7 @@ import type { HeldRuns } from './held-runs.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import { checkRun } from './ingest.ts'
 import type { Log } from './log.ts'
+import { changedLog } from './log.ts'
 import type { Logs } from './logs.ts'
 import type { NewEvent, Segment } from './own-log.ts'
 import type { Event } from './stored-event.ts'
@@ -19,6 +20,8 @@ import type { Event } from './stored-event.ts'
 /** What a transaction will have changed once it is committed. */
 export class Staged {
   readonly logs: Map<string, Log> = new Map()
+  /** Of them, those that were not here before. */
+  newLogs = 0
   readonly commit: Commit = { runs: [], forks: [] }
 }
 
@@ -66,17 +69,19 @@ export class Writer {
     }
     this.#table.checkpoint(log, after, sizeOf(run.events))
     const { time, tick } = timestamps.at(-1) as Timestamp
-    return { ...log, mmr: after, root, position: this.#table.nextPosition - 1, time, tick }
+    return changedLog(log, { mmr: after, root, position: this.#table.nextPosition - 1, time, tick })
   }
 
   /** Stores what a received run adds to its log, if its author has signed it. */
   storeRun(received: Run, staged: Staged): IngestStatus {
     const hex = received.author.toString('hex')
-    const log = staged.logs.get(hex) ?? this.#logs.get(hex) ?? this.#logs.empty(received.author)
+    const known = staged.logs.get(hex) ?? this.#logs.get(hex)
+    if (known === undefined && !this.#logs.hasRoomFor(staged.newLogs + 1)) return 'no-room'
+    const log = known ?? this.#logs.empty(received.author)
     const check = checkRun(received, log, this.#table, this.#keys.tag)
     if (!('run' in check)) {
-      if (check.proof !== undefined) this.freeze(log, check.proof, staged)
-      return check.status
+      if (check.proof === undefined) return check.status
+      return this.freeze(log, check.proof, staged) ? check.status : 'no-room'
     }
     const { run, verified } = check
     const bodies = run.events.map((bytes, i) => {
@@ -102,24 +107,21 @@ export class Writer {
     }
     this.#table.checkpoint(log, verified.mmr, sizeOf(run.events))
     const { time, tick } = clock
-    const after: Log = {
-      ...log,
-      mmr: verified.mmr,
-      root: verified.mmr.root(),
-      position: this.#table.nextPosition - 1,
-      time,
-      tick,
-    }
+    const position = this.#table.nextPosition - 1
+    const after = changedLog(log, { mmr: verified.mmr, root: verified.mmr.root(), position, time, tick })
+    if (known === undefined) staged.newLogs++
     staged.logs.set(hex, after)
     staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#ownAuthor })
     return 'stored'
   }
 
-  /** Stops a log for good: its author has signed two contradicting histories. */
-  freeze(log: Log, proof: Buffer, staged: Staged): void {
-    const frozen: Log = { ...log, fork: proof }
+  /** Stops a log for good: its author has signed two contradicting histories. False if there is no room for the proof. */
+  freeze(log: Log, proof: Buffer, staged: Staged): boolean {
+    if (!this.#logs.hasRoomForFork(proof)) return false
+    const frozen = changedLog(log, { fork: proof })
     staged.logs.set(log.hex, frozen)
     staged.commit.forks.push(frozen)
+    return true
   }
 }
 
