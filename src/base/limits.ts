@@ -42,8 +42,10 @@ export const MAX_MESSAGE_BYTES: number = 4 * MiB
 export const CONNECTION_WINDOW_BYTES: number = 1 * MiB
 /** Outgoing connections that one topic opens by itself. */
 export const MAX_OUTGOING_PEERS = 64
-/** Incoming connections that one transport accepts. */
+/** Incoming connections that one transport accepts; beyond it the oldest that serves no topic gives way. */
 export const MAX_INCOMING_PEERS = 256
+/** Handshakes over a relay that are under way for one topic; the oldest gives way to one more. */
+export const MAX_HANDSHAKES = 48
 /** Topics that a remote peer may offer on one link before we joined them. */
 export const MAX_UNMATCHED_CHANNELS = 64
 /** Default milliseconds for a connection, handshake or announcement to come about. */
@@ -105,8 +107,9 @@ export const SERVE_WINDOW_BYTES: number = 4 * MiB
 export const MAX_PUSH_BYTES: number = 1 * MiB
 /** Milliseconds without progress after which a peer that owes us events is let go. */
 export const STALL_TIMEOUT_MS = 20_000
-/** Milliseconds without progress after which a log may be asked for from another peer as well. */
+/** Milliseconds in which a peer must have brought so many bytes of a log, or it may be asked for from another as well. */
 export const CLAIM_TIMEOUT_MS = 5_000
+export const CLAIM_PROGRESS_BYTES: number = 256 * KiB
 /** Milliseconds of silence after which we say that we are still here. */
 export const PING_INTERVAL_MS = 10_000
 /** Milliseconds of silence after which a peer is taken for gone. */
@@ -117,10 +120,29 @@ export const ANNOUNCE_INTERVAL_MS = 20
 export const LAZY_PULL_MS = 60
 /** Bytes that a peer may send unasked and in vain, beyond those it sends to some use, before it is a flooder. */
 export const MAX_USELESS_BYTES: number = 16 * MiB
+/** Bytes that a useless run counts for besides its own: what it costs to look at a small one. */
+export const USELESS_RUN_BYTES: number = 1 * KiB
+/** Bytes that a peer may be sent once more because it asks again, and how many more of them per second. */
+export const REPEAT_BURST_BYTES: number = 16 * MiB
+export const REPEAT_BYTES_PER_SECOND: number = 1 * MiB
 /** Control messages a peer may send at once, and how many it earns per second and per frame that we send. */
 export const CONTROL_BURST = 4096
 export const CONTROL_PER_SECOND = 256
 export const CONTROL_PER_FRAME = 2
+/** Heads or ranges in a control message that make it count once more. */
+export const CONTROL_ENTRIES = 64
+/** Sessions of one database: fewer than a transport's connections, so that newcomers get as far as being looked at. */
+export const MAX_SESSIONS = 192
+/** Sessions whose peer has yet to prove that it knows the database; the oldest gives way to one more. */
+export const MAX_UNADMITTED_SESSIONS = 64
+/** Sessions of one peer over one transport: two, because both sides may have dialled; the oldest gives way to one more. */
+export const MAX_SESSIONS_PER_PEER = 2
+/**
+ * Milliseconds after which a peer that has never brought anything, or has not for longer, gives way to a newcomer when
+ * there is no room.
+ */
+export const SESSION_GRACE_MS = 10_000
+export const SESSION_IDLE_MS = 60_000
 /** Bytes of a proof that an author forked: two runs. */
 export const MAX_FORK_PROOF_BYTES: number = 3 * MiB
 /** UTF-8 bytes of the reason in a refusal or farewell. */

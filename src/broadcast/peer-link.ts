@@ -1,5 +1,5 @@
 import { asBuffer } from '../base/bytes.ts'
-import { WORK_SLICE_MS } from '../base/limits.ts'
+import { SESSION_GRACE_MS, SESSION_IDLE_MS, WORK_SLICE_MS } from '../base/limits.ts'
 import type { Connection } from '../transport/transport.ts'
 import type { EndReason } from './end-reason.ts'
 import type { Output } from './output.ts'
@@ -16,6 +16,8 @@ export interface LinkHandlers {
   now(): number
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
   notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void
+  /** Resolves when a link that has worked for a while may go on. */
+  turn(bringsNews: boolean): Promise<void>
 }
 
 /** Runs one session over one connection: reads, writes, keeps its timer. */
@@ -24,6 +26,9 @@ export class PeerLink {
   readonly session: Session
   readonly transport: string
   readonly #handlers: LinkHandlers
+  /** When the link came about, and when its peer last brought something that was stored. */
+  readonly #since: number
+  #newsAt: number | null = null
   #sending = false
   #pumping = false
   #timer: NodeJS.Timeout | undefined
@@ -35,6 +40,7 @@ export class PeerLink {
     this.session = session
     this.transport = transport
     this.#handlers = handlers
+    this.#since = handlers.now()
   }
 
   get peerId(): string {
@@ -45,7 +51,7 @@ export class PeerLink {
   async run(): Promise<SessionEnd> {
     this.session.start(this.#handlers.now())
     this.pump()
-    let sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+    let slice = this.#handlers.now()
     try {
       for (;;) {
         const message = await this.connection.receive()
@@ -54,9 +60,9 @@ export class PeerLink {
         this.session.receive(asBuffer(message), this.#handlers.now())
         this.pump()
         const now = this.#handlers.now()
-        if (now > sliceEnd || now < sliceEnd - WORK_SLICE_MS) {
-          await new Promise(setImmediate)
-          sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+        if (now > slice + WORK_SLICE_MS || now < slice) {
+          await this.#handlers.turn(this.#newsAt !== null && this.#newsAt >= slice)
+          slice = this.#handlers.now()
         }
       }
     } finally {
@@ -65,6 +71,23 @@ export class PeerLink {
       await this.connection.close(this.#end?.reason)
     }
     return this.#end ?? { reason: 'connection-lost', detail: '', byPeer: true }
+  }
+
+  /** Something was stored that came from the peer. */
+  broughtNews(): void {
+    this.#newsAt = this.#handlers.now()
+  }
+
+  /** Milliseconds since 1970 from when on the link may give way to another, if there is no room for both. */
+  get dispensableAt(): number {
+    if (!this.session.admitted) return this.#since
+    return this.#newsAt === null ? this.#since + SESSION_GRACE_MS : this.#newsAt + SESSION_IDLE_MS
+  }
+
+  /** Ends the session from our side; the peer has done nothing wrong. */
+  close(): void {
+    this.session.close()
+    this.pump()
   }
 
   /** Does what the session wants done, as far as the connection takes it. Safe to call at any time. */

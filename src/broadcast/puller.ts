@@ -95,6 +95,7 @@ export class Puller {
       this.#waiting.delete(hex)
       const from = this.#length(hex)
       if (pull.want === 'events' && from >= pull.target) continue
+      if (!this.#replica.hasRoom && this.#replica.log(hex) === undefined) continue
       const held = pull.want === 'proof' ? null : this.#replica.heldUntil(hex)
       if (held !== null && held > now) {
         this.#move(hex, pull, held)
@@ -125,14 +126,18 @@ export class Puller {
   }
 
   /** Takes note of a run that has come, before it is stored. True if it is part of what was asked for. */
-  arrived(hex: string, run: Run, now: number): boolean {
+  arrived(hex: string, run: Run): boolean {
     const asked = this.#asked.get(hex)
     if (asked === undefined || (run.peaks === null && run.from < asked.next)) return false
     asked.next = Math.max(asked.next, run.from + run.events.length)
     if (asked.next >= asked.target) this.#asked.delete(hex)
-    this.#progressAt = now
-    this.#claims.progress(hex, this, now)
     return true
+  }
+
+  /** The peer has sent something that it was asked for, and so many bytes of it were news. */
+  progressed(hex: string, bytes: number, now: number): void {
+    this.#progressAt = now
+    if (bytes > 0) this.#claims.progress(hex, this, bytes, now)
   }
 
   /** The log has grown, by another peer or by us. */

@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from '../base/backoff.ts'
+import {
+  MAX_SESSIONS,
+  MAX_SESSIONS_PER_PEER,
+  MAX_UNADMITTED_SESSIONS,
+  SESSION_GRACE_MS,
+  SESSION_IDLE_MS,
+} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
@@ -13,11 +20,12 @@ import type { RunStatus } from './receiver.ts'
 import type { Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Session } from './session.ts'
 import type { SyncEvent, SyncEventType } from './sync-event.ts'
+import { Turns } from './turns.ts'
 
 /** A replica that can also be written to: what `EventStore` is. */
 export interface ReplicaStore extends Replica {
   ingest(runs: readonly Run[]): RunStatus[]
-  ingestForkProof(proof: Buffer): boolean
+  ingestForkProof(proof: Buffer): boolean | null
   /** Stores what was held back and is due; returns when the next is, or null. */
   releaseHeld(): number | null
   onCommit(listener: (commit: StoreCommit) => void): () => void
@@ -65,6 +73,7 @@ export class Replication implements LinkHandlers {
   readonly #links = new Set<PeerLink>()
   readonly #admitted = new Set<PeerLink>()
   readonly #bans = new BanList()
+  readonly #turns = new Turns()
   readonly #claims = new ClaimTable((author) => this.#onRelease(author))
   /** Logs that a session has let go of, and that others may be waiting for. */
   #released: string[] = []
@@ -73,6 +82,7 @@ export class Replication implements LinkHandlers {
   #ingesting: PeerLink | null = null
   #stopListening: (() => void) | null = null
   #heldTimer: NodeJS.Timeout | undefined
+  #saidFull = false
   #closing: Promise<void> | null = null
   readonly now: () => number
 
@@ -90,6 +100,7 @@ export class Replication implements LinkHandlers {
       void this.#announce(transport)
     }
     this.#checkHeld()
+    this.#checkRoom()
   }
 
   peers(): PeerStatus[] {
@@ -107,10 +118,7 @@ export class Replication implements LinkHandlers {
   async #close(): Promise<void> {
     this.#stopListening?.()
     clearTimeout(this.#heldTimer)
-    for (const link of this.#links) {
-      link.session.close()
-      link.pump()
-    }
+    for (const link of this.#links) link.close()
     // Only now: what ends the transport's iteration must not overtake the farewells.
     this.#abort.abort()
     await Promise.all(this.#tasks)
@@ -155,6 +163,7 @@ export class Replication implements LinkHandlers {
       await connection.close(isClosing ? 'closing' : 'banned')
       return
     }
+    if (!this.#makeRoom(connection.peerId, transport)) return connection.close('no room')
     const { store: replica, admissionKey } = this.#options
     const { initiator, handshakeHash } = connection
     const session = new Session({ initiator, handshakeHash, admissionKey, replica, claims: this.#claims })
@@ -170,6 +179,25 @@ export class Replication implements LinkHandlers {
       this.#links.delete(link)
       this.#onEnd(link, end)
     }
+  }
+
+  /**
+   * Bounds the sessions, so that nobody keeps others out: of one peer, of peers that have proved nothing yet, and in
+   * all. False if all are of use and there is no room for one more.
+   */
+  #makeRoom(peerId: string, transport: string): boolean {
+    const links = [...this.#links].filter(({ session }) => !session.ended)
+    const samePeer = links.filter((link) => link.peerId === peerId && link.transport === transport)
+    if (samePeer.length >= MAX_SESSIONS_PER_PEER) samePeer[0]?.close()
+    const unadmitted = links.filter(({ session }) => !session.admitted && !session.ended)
+    if (unadmitted.length >= MAX_UNADMITTED_SESSIONS) unadmitted[0]?.close()
+    const open = links.filter(({ session }) => !session.ended)
+    if (open.length < MAX_SESSIONS) return true
+    const now = this.now()
+    const idlest = open.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
+    if (idlest.dispensableAt > now) return false
+    idlest.close()
+    return true
   }
 
   #onEnd(link: PeerLink, { reason, detail, byPeer }: SessionEnd): void {
@@ -200,6 +228,7 @@ export class Replication implements LinkHandlers {
         const statuses = store.ingest(output.runs)
         link.session.ingested(statuses, this.now())
         held = statuses.includes('held')
+        if (statuses.includes('stored')) link.broughtNews()
       } else {
         link.session.proofIngested(store.ingestForkProof(output.proof))
       }
@@ -211,6 +240,10 @@ export class Replication implements LinkHandlers {
       this.#ingesting = null
     }
     if (held) this.#checkHeld()
+  }
+
+  turn(bringsNews: boolean): Promise<void> {
+    return this.#turns.next(bringsNews)
   }
 
   notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void {
@@ -247,12 +280,21 @@ export class Replication implements LinkHandlers {
         for (const id of ids) this.#publisher.publish({ type: 'NodeUpsert', id: id.toString('hex') })
       }
     }
+    this.#checkRoom()
     for (const { hex } of forks) this.#publisher.publish({ type: 'Fork', author: hex })
     for (const link of this.#links) {
       link.session.changed(runs, link === this.#ingesting)
       if (forks.length > 0) link.session.forked(forks)
       link.pump()
     }
+  }
+
+  /** Says once that no further authors are taken. */
+  #checkRoom(): void {
+    if (this.#saidFull || this.#options.store.hasRoom) return
+    this.#saidFull = true
+    const message = `${this.#options.store.logs().length} authors are here, as many as there may be: events of others are not taken`
+    this.#publisher.publish({ type: 'Problem', source: 'store', message })
   }
 
   /** Stores what was held back and is due, and comes back when more of it is. */

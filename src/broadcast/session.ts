@@ -95,7 +95,7 @@ export class Session {
     if (message.type === 'hello') return this.#onHello(message.version, message.proof, now)
     if (!this.admitted) return this.#end('protocol-violation', `sent ${message.type} before it was admitted`)
     const isData = message.type === 'frame' || message.type === 'ack' || message.type === 'fork'
-    if (!isData && !this.#control.spend(now)) return this.#end('flood', 'sent too many control messages')
+    if (!isData && !this.#control.spend(message, now)) return this.#end('flood', 'sent too many control messages')
     if (this.#phase !== 'open' && message.type !== 'root' && message.type !== 'heads' && message.type !== 'ping') {
       return this.#end('protocol-violation', `sent ${message.type} before its heads`)
     }
@@ -139,8 +139,9 @@ export class Session {
     if (progress !== null) this.#effects.push({ type: 'progress', ...progress })
   }
 
-  proofIngested(valid: boolean): void {
-    if (!valid && !this.ended) this.#end('protocol-violation', 'sent a fork proof that proves nothing')
+  /** @param valid null: it was not looked at, or not kept, for want of room. */
+  proofIngested(valid: boolean | null): void {
+    if (valid === false && !this.ended) this.#end('protocol-violation', 'sent a fork proof that proves nothing')
   }
 
   /** Other sessions have let go of logs that they were pulling. */
@@ -197,7 +198,7 @@ export class Session {
   #nextOpen(now: number): Buffer | null {
     const message = this.#receiver.next(now)
     if (message !== null) return message
-    const frame = this.#sender.next()
+    const frame = this.#sender.next(now)
     if (frame === null) return this.#teller.nextNews(now)
     this.#control.earn()
     return frame
@@ -208,7 +209,8 @@ export class Session {
     if (this.ended) return Infinity
     const at = this.#liveness.wakeAt(this.#stage)
     if (this.#phase !== 'open') return at
-    return Math.min(at, this.#receiver.puller.wakeAt, this.#liveness.isBlocked ? Infinity : this.#teller.wakeAt)
+    const toSend = this.#liveness.isBlocked ? Infinity : Math.min(this.#teller.wakeAt, this.#sender.wakeAt)
+    return Math.min(at, this.#receiver.puller.wakeAt, toSend)
   }
 
   get #stage(): 'hello' | 'meeting' | 'open' {
@@ -300,6 +302,8 @@ export class Session {
       else this.#sender.sendProof(hex, ours.fork)
       return null
     }
+    // A peer may well hold more logs than we can.
+    if (ours === undefined && !this.#replica.hasRoom) return null
     if (isForked) return this.#want(author, hex, length, 'proof', 0)
     this.#remote.atLeast(hex, length)
     if (ours !== undefined) this.#compare(ours)
@@ -323,7 +327,8 @@ export class Session {
   #onFork(proof: Buffer, bytes: number): void {
     const hex = toHex(proof.subarray(0, 32))
     this.#sender.knowsProof(hex)
-    if (this.#replica.log(hex)?.fork == null) {
+    const log = this.#replica.log(hex)
+    if (log === undefined ? this.#replica.hasRoom : log.fork === null) {
       this.#effects.push({ type: 'ingest-proof', proof })
       return
     }

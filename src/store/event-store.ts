@@ -34,6 +34,8 @@ export interface EventStoreOptions {
   authorSeed?: Uint8Array
   durability?: 'process' | 'full'
   readOnly?: boolean
+  /** Logs that are kept at most; default `MAX_LOGS`. */
+  maxLogs?: number
   /** Milliseconds since 1970. */
   now?: () => number
 }
@@ -90,7 +92,7 @@ export class EventStore {
     const seed = authorSeed(opened, options)
     this.#noiseSeed = hash(Buffer.from('peerlog 1 noise\0', 'utf8'), seed)
     this.#clock = new HybridClock(this.#now)
-    this.#logs = new Logs(db)
+    this.#logs = new Logs(db, options.maxLogs)
     this.#table = new EventTable(db)
     this.#ids = new IdIndex(db)
     this.#held = new HeldRuns(db)

@@ -24,6 +24,7 @@ const ENTRY_BYTES = 72
 
 /** The logs of all authors in memory, sorted by author, over the table `authors`. */
 export class Logs {
+  readonly #maxLogs: number
   readonly #byHex = new Map<string, Log>()
   readonly #sorted: Log[] = []
   /** Logs that are not packed, the least recently changed first. */
@@ -35,7 +36,8 @@ export class Logs {
   #nextNo = 1
   readonly #save: Statement<[number, Buffer, number, Buffer, number, number, number, Buffer | null]>
 
-  constructor(db: Database) {
+  constructor(db: Database, maxLogs: number = MAX_LOGS) {
+    this.#maxLogs = maxLogs
     this.#save = db.prepare(
       'INSERT OR REPLACE INTO authors (no, key, length, peaks, position, time, tick, fork) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     )
@@ -55,7 +57,7 @@ export class Logs {
 
   /** True if so many logs more may be kept. */
   hasRoomFor(logs: number): boolean {
-    return this.#sorted.length + logs <= MAX_LOGS
+    return this.#sorted.length + logs <= this.#maxLogs
   }
 
   /** True if a proof that a log is forked may be kept. */

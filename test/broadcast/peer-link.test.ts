@@ -6,6 +6,7 @@ import * as messages from '../../src/broadcast/messages.ts'
 import type { SessionEnd } from '../../src/broadcast/peer-link.ts'
 import { PeerLink } from '../../src/broadcast/peer-link.ts'
 import { Session } from '../../src/broadcast/session.ts'
+import { Turns } from '../../src/broadcast/turns.ts'
 import type { Connection } from '../../src/transport/transport.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
 import { keys, World } from './world.ts'
@@ -61,7 +62,9 @@ function link(): {
   const connection = new TestConnection()
   const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey: keys.admission, replica, claims })
   const ingest = vi.fn()
-  const link = new PeerLink(connection, session, 'test', { now: () => Date.now(), ingest, notice: () => {} })
+  const turns = new Turns()
+  const turn = (bringsNews: boolean): Promise<void> => turns.next(bringsNews)
+  const link = new PeerLink(connection, session, 'test', { now: () => Date.now(), ingest, notice: () => {}, turn })
   return { connection, link, end: link.run(), ingest }
 }
 

@@ -1,6 +1,6 @@
 import { encodeFrame } from 'peerlog-relay/frames'
 import { Backoff } from '../../base/backoff.ts'
-import { MAX_INCOMING_PEERS } from '../../base/limits.ts'
+import { MAX_HANDSHAKES, MAX_INCOMING_PEERS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
@@ -114,7 +114,10 @@ export class Membership {
   onPeer(channel: ChannelDuplex, initiator: boolean): boolean {
     const iteration = this.#iteration
     if (iteration === null || iteration.feed.ended) return false
-    if (iteration.handshakes.size + iteration.connections.size >= MAX_INCOMING_PEERS) return false
+    if (iteration.connections.size >= MAX_INCOMING_PEERS) return false
+    // Whoever never finishes its handshake keeps nobody out.
+    const [oldest] = iteration.handshakes
+    if (iteration.handshakes.size >= MAX_HANDSHAKES) oldest?.destroy()
     void this.#meet(channel, initiator, iteration)
     return true
   }
