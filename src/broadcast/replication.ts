@@ -1,12 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from '../base/backoff.ts'
-import {
-  MAX_SESSIONS,
-  MAX_SESSIONS_PER_PEER,
-  MAX_UNADMITTED_SESSIONS,
-  SESSION_GRACE_MS,
-  SESSION_IDLE_MS,
-} from '../base/limits.ts'
+import { MAX_SESSIONS, MAX_SESSIONS_PER_PEER, MAX_UNADMITTED_SESSIONS } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
