@@ -109,6 +109,8 @@ export const MAX_PUSH_BYTES: number = 1 * MiB
 export const STALL_TIMEOUT_MS = 20_000
 /** Milliseconds in which a peer must have brought so many bytes of a log, or it may be asked for from another as well. */
 export const CLAIM_TIMEOUT_MS = 5_000
+/** The least that it comes down to, halved each time one has brought nothing. */
+export const CLAIM_MIN_TIMEOUT_MS = 250
 export const CLAIM_PROGRESS_BYTES: number = 256 * KiB
 /** Milliseconds of silence after which we say that we are still here. */
 export const PING_INTERVAL_MS = 10_000

@@ -1,10 +1,12 @@
-import { CLAIM_PROGRESS_BYTES, CLAIM_TIMEOUT_MS } from '../base/limits.ts'
+import { CLAIM_MIN_TIMEOUT_MS, CLAIM_PROGRESS_BYTES, CLAIM_TIMEOUT_MS } from '../base/limits.ts'
 import type { Claims } from './replica.ts'
 
 interface Claim {
   by: object
   /** When it was made, or enough of the log had come to renew it. */
   at: number
+  /** Milliseconds that it is given to be renewed. */
+  patience: number
   /** That have come since. */
   bytes: number
 }
@@ -22,11 +24,18 @@ export class ClaimTable implements Claims {
     return this.#claims.size
   }
 
-  claim(author: string, by: object, now: number): boolean {
+  claim(author: string, by: object, now: number): number {
     const known = this.#claims.get(author)
-    if (known !== undefined && known.by !== by && now - known.at < CLAIM_TIMEOUT_MS) return false
-    this.#claims.set(author, { by, at: now, bytes: 0 })
-    return true
+    if (known === undefined || known.by === by) {
+      this.#claims.set(author, { by, at: now, patience: CLAIM_TIMEOUT_MS, bytes: 0 })
+      return 0
+    }
+    const left = known.at + known.patience - now
+    if (left > 0 && left <= CLAIM_TIMEOUT_MS) return left
+    // However many announce a log of which they send nothing, who has it gets its turn soon.
+    const patience = known.bytes > 0 ? CLAIM_TIMEOUT_MS : Math.max(CLAIM_MIN_TIMEOUT_MS, known.patience / 2)
+    this.#claims.set(author, { by, at: now, patience, bytes: 0 })
+    return 0
   }
 
   /** Who drips keeps nobody else from pulling. */
@@ -34,6 +43,7 @@ export class ClaimTable implements Claims {
     const known = this.#claims.get(author)
     if (known?.by !== by) return
     known.bytes += bytes
+    known.patience = CLAIM_TIMEOUT_MS
     if (known.bytes < CLAIM_PROGRESS_BYTES) return
     known.bytes = 0
     known.at = now

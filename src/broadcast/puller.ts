@@ -1,10 +1,4 @@
-import {
-  CLAIM_TIMEOUT_MS,
-  MAX_PULLS,
-  MAX_RANGES_PER_REQUEST,
-  MAX_WANTED_LOGS,
-  STALL_TIMEOUT_MS,
-} from '../base/limits.ts'
+import { MAX_PULLS, MAX_RANGES_PER_REQUEST, MAX_WANTED_LOGS, STALL_TIMEOUT_MS } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { RangeRequest, Want } from './messages.ts'
 import type { Claims, Replica } from './replica.ts'
@@ -99,12 +93,15 @@ export class Puller {
       const held = pull.want === 'proof' ? null : this.#replica.heldUntil(hex)
       if (held !== null && held > now) {
         this.#move(hex, pull, held)
-      } else if (this.#claims.claim(hex, this, now)) {
+        continue
+      }
+      const wait = this.#claims.claim(hex, this, now)
+      if (wait > 0) {
+        this.#move(hex, pull, now + wait)
+      } else {
         if (this.#active.size === 0) this.#progressAt = now
         this.#active.set(hex, pull)
         ranges.push(this.#ask(hex, pull, from))
-      } else {
-        this.#move(hex, pull, now + CLAIM_TIMEOUT_MS)
       }
     }
     return ranges

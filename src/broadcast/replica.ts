@@ -26,8 +26,8 @@ export interface Replica {
 
 /** Shares the work of pulling among the sessions of one replica, so that no log is pulled from two peers at once. */
 export interface Claims {
-  /** False while another session pulls this log and makes progress with it. */
-  claim(author: string, by: object, now: number): boolean
+  /** Milliseconds for which another session is given time to pull this log; 0: it is this one's turn. */
+  claim(author: string, by: object, now: number): number
   /** So many bytes of the log have been stored that came by this session. */
   progress(author: string, by: object, bytes: number, now: number): void
   release(author: string, by: object): void

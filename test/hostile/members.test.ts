@@ -8,7 +8,7 @@ import type { Raw, Script } from './attacker.ts'
 import { inventedHead, inventedRun } from './attacker.ts'
 import type { Attack } from './scenario.ts'
 import { play } from './scenario.ts'
-import type { Scene } from './stage.ts'
+import type { Peer, Scene } from './stage.ts'
 
 const TAG = Buffer.alloc(messages.TAG_BYTES, 1)
 const frame = (...runs: Run[]): Buffer => messages.encodeFrame(runs)
@@ -118,9 +118,9 @@ async function askAgain(raw: Raw, { log }: Scene): Promise<void> {
   })
 }
 
-const slow = (scene: Scene): Record<string, Attack> => {
+const slow = (scene: Scene, victim: Peer): Record<string, Attack> => {
   const { log } = scene
-  const everything = messages.encodeRequest([{ author: log.author, from: 0, want: 'events' }])
+  const everything = messages.encodeRequest([{ author: Buffer.from(victim.author, 'hex'), from: 0, want: 'events' }])
   return {
     'lies about a real log': {
       script: async (raw) => {
@@ -177,6 +177,8 @@ test.concurrent.each(['relay', 'hyperswarm'] as const)('patient attackers, all a
   const started = performance.now()
   await play('patience', {
     network,
+    // So that there is something not to read.
+    prepare: (victim) => victim.append(80, 100_000),
     attacks: slow,
     check: async ({ scene, victim, attackers }) => {
       const again = attackers['asks again and again']?.raws ?? []

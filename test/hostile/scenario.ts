@@ -22,7 +22,9 @@ export interface Attack {
 export interface Scenario {
   network: keyof typeof networks
   limits?: Pick<PeerOptions, 'maxLogs'>
-  attacks(scene: Scene): Record<string, Attack>
+  /** What the victim has when it all begins. */
+  prepare?(victim: Peer): Promise<unknown>
+  attacks(scene: Scene, victim: Peer): Record<string, Attack>
   /** Called when the honest peer's events are there and all attackers that are to be refused have been. */
   check?(at: { scene: Scene; victim: Peer; honest: Peer; attackers: Record<string, Attacker> }): Promise<void>
   growthBytes?: number
@@ -36,16 +38,19 @@ export async function play(name: string, scenario: Scenario): Promise<void> {
   await using network = await networks[scenario.network]()
   await using scene = await Scene.create(`hostile ${name}`, network.transport, LOG_EVENTS)
   const victim = await scene.victim(scenario.limits)
+  await scenario.prepare?.(victim)
   const before = await victim.state()
-  const attacks = Object.entries(scenario.attacks(scene))
+  const attacks = Object.entries(scenario.attacks(scene, victim))
   const attackers = Object.fromEntries(
     attacks.map(([attack, { script }]) => [attack, scene.own(new Attacker(scene, victim.peerId, script))]),
   )
   await Promise.all(Object.values(attackers).map(({ met }) => met))
   const honest = await scene.honest()
+  const since = performance.now()
   await victim.has(honest.author, LOG_EVENTS)
   await honest.append(LIVE_EVENTS)
-  await victim.has(honest.author, LOG_EVENTS + LIVE_EVENTS)
+  const arrived = await victim.has(honest.author, LOG_EVENTS + LIVE_EVENTS)
+  const seconds = (performance.now() - since) / 1000
 
   for (const [attack, { refused }] of attacks) {
     const { peerId } = attackers[attack] as Attacker
@@ -62,7 +67,7 @@ export async function play(name: string, scenario: Scenario): Promise<void> {
   console.log(
     `${name} over ${scenario.network}: ${attacks.length} attackers, ${raws.length} connections served, ` +
       `${victim.ofType('PeerRefused').length} refused; took ${mega(raws, 'sentBytes')} and gave ${mega(raws, 'receivedBytes')} MB; ` +
-      `honest events lost 0 of ${LOG_EVENTS + LIVE_EVENTS}; victim grew by ${(growth / 1e6).toFixed(0)} MB, ` +
+      `honest events lost ${LOG_EVENTS + LIVE_EVENTS - arrived} of ${LOG_EVENTS + LIVE_EVENTS} in ${seconds.toFixed(1)} s; victim grew by ${(growth / 1e6).toFixed(0)} MB, ` +
       `${(after.cpu - before.cpu).toFixed(1)} s of CPU, timers late by ${after.late.p99.toFixed(0)} ms at p99, ${after.late.max.toFixed(0)} at most`,
   )
   expect(growth).toBeLessThan(scenario.growthBytes ?? MAX_GROWTH_BYTES)

@@ -56,13 +56,14 @@ export class Peer implements AsyncDisposable {
     return new Peer(child, first)
   }
 
-  append(count: number): Promise<unknown> {
-    return this.#ask({ type: 'append', count }, 'appended')
+  /** Appends so many events, one by one. */
+  append(count: number, bytes = 100): Promise<unknown> {
+    return this.#ask({ type: 'append', count, bytes }, 'appended')
   }
 
-  /** Resolves when the author's log is so long there. */
-  has(author: string, length: number): Promise<unknown> {
-    return this.#ask({ type: 'await', author, length }, 'has')
+  /** Resolves when the author's log is so long there, or longer, with its length. */
+  async has(author: string, length: number): Promise<number> {
+    return ((await this.#ask({ type: 'await', author, length }, 'has')) as Extract<Report, { type: 'has' }>).length
   }
 
   async state(): Promise<State> {
