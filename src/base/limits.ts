@@ -44,8 +44,13 @@ export const CONNECTION_WINDOW_BYTES: number = 1 * MiB
 export const MAX_OUTGOING_PEERS = 64
 /** Incoming connections that one transport accepts; beyond it the oldest that serves no topic gives way. */
 export const MAX_INCOMING_PEERS = 256
-/** Handshakes over a relay that are under way for one topic; the oldest gives way to one more. */
+/** Handshakes over a relay that are under way for one topic; beyond it the oldest gives way, or the newcomer. */
 export const MAX_HANDSHAKES = 48
+/**
+ * Milliseconds that a newcomer is left its place to shake hands or prove that it is a member: many that come at once
+ * must not throw each other out.
+ */
+export const NEWCOMER_GRACE_MS = 500
 /** Topics that a remote peer may offer on one link before we joined them. */
 export const MAX_UNMATCHED_CHANNELS = 64
 /** Default milliseconds for a connection, handshake or announcement to come about. */
@@ -135,7 +140,7 @@ export const CONTROL_PER_FRAME = 2
 export const CONTROL_ENTRIES = 64
 /** Sessions of one database: fewer than a transport's connections, so that newcomers get as far as being looked at. */
 export const MAX_SESSIONS = 192
-/** Sessions whose peer has yet to prove that it knows the database; the oldest gives way to one more. */
+/** Sessions whose peer has yet to prove that it knows the database; beyond it the oldest gives way, or the newcomer. */
 export const MAX_UNADMITTED_SESSIONS = 64
 /** Sessions of one peer over one transport: two, because both sides may have dialled; the oldest gives way to one more. */
 export const MAX_SESSIONS_PER_PEER = 2

@@ -1,5 +1,5 @@
 import { asBuffer } from '../base/bytes.ts'
-import { SESSION_GRACE_MS, SESSION_IDLE_MS, WORK_SLICE_MS } from '../base/limits.ts'
+import { NEWCOMER_GRACE_MS, SESSION_GRACE_MS, SESSION_IDLE_MS, WORK_SLICE_MS } from '../base/limits.ts'
 import type { Connection } from '../transport/transport.ts'
 import type { EndReason } from './end-reason.ts'
 import type { Output } from './output.ts'
@@ -80,7 +80,7 @@ export class PeerLink {
 
   /** Milliseconds since 1970 from when on the link may give way to another, if there is no room for both. */
   get dispensableAt(): number {
-    if (!this.session.admitted) return this.#since
+    if (!this.session.admitted) return this.#since + NEWCOMER_GRACE_MS
     return this.#newsAt === null ? this.#since + SESSION_GRACE_MS : this.#newsAt + SESSION_IDLE_MS
   }
 

@@ -183,14 +183,18 @@ export class Replication implements LinkHandlers {
     const links = [...this.#links].filter(({ session }) => !session.ended)
     const samePeer = links.filter((link) => link.peerId === peerId && link.transport === transport)
     if (samePeer.length >= MAX_SESSIONS_PER_PEER) samePeer[0]?.close()
-    const unadmitted = links.filter(({ session }) => !session.admitted && !session.ended)
-    if (unadmitted.length >= MAX_UNADMITTED_SESSIONS) unadmitted[0]?.close()
-    const open = links.filter(({ session }) => !session.ended)
-    if (open.length < MAX_SESSIONS) return true
-    const now = this.now()
-    const idlest = open.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
-    if (idlest.dispensableAt > now) return false
-    idlest.close()
+    const isOpen = ({ session }: PeerLink): boolean => !session.ended
+    const unadmitted = links.filter((link) => isOpen(link) && !link.session.admitted)
+    if (unadmitted.length >= MAX_UNADMITTED_SESSIONS && !this.#endOne(unadmitted)) return false
+    const open = links.filter(isOpen)
+    return open.length < MAX_SESSIONS || this.#endOne(open)
+  }
+
+  /** Ends the session that can best be done without; false if none can, yet. */
+  #endOne(links: readonly PeerLink[]): boolean {
+    const first = links.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
+    if (first.dispensableAt > this.now()) return false
+    first.close()
     return true
   }
 

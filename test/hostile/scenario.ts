@@ -24,7 +24,9 @@ export interface Scenario {
   limits?: Pick<PeerOptions, 'maxLogs'>
   /** What the victim has when it all begins. */
   prepare?(victim: Peer): Promise<unknown>
-  attacks(scene: Scene, victim: Peer): Record<string, Attack>
+  attacks?(scene: Scene, victim: Peer): Record<string, Attack>
+  /** Many connections of one kind, there before the honest peer comes; says how many were served. */
+  crowd?(scene: Scene, victim: Peer): Promise<() => number>
   /** Called when the honest peer's events are there and all attackers that are to be refused have been. */
   check?(at: { scene: Scene; victim: Peer; honest: Peer; attackers: Record<string, Attacker> }): Promise<void>
   growthBytes?: number
@@ -40,11 +42,12 @@ export async function play(name: string, scenario: Scenario): Promise<void> {
   const victim = await scene.victim(scenario.limits)
   await scenario.prepare?.(victim)
   const before = await victim.state()
-  const attacks = Object.entries(scenario.attacks(scene, victim))
+  const attacks = Object.entries(scenario.attacks?.(scene, victim) ?? {})
   const attackers = Object.fromEntries(
     attacks.map(([attack, { script }]) => [attack, scene.own(new Attacker(scene, victim.peerId, script))]),
   )
   await Promise.all(Object.values(attackers).map(({ met }) => met))
+  const served = await scenario.crowd?.(scene, victim)
   const honest = await scene.honest()
   const since = performance.now()
   await victim.has(honest.author, LOG_EVENTS)
@@ -65,7 +68,7 @@ export async function play(name: string, scenario: Scenario): Promise<void> {
   const growth = after.peakRss - before.rss
   const raws = Object.values(attackers).flatMap((attacker) => attacker.raws)
   console.log(
-    `${name} over ${scenario.network}: ${attacks.length} attackers, ${raws.length} connections served, ` +
+    `${name} over ${scenario.network}: ${attacks.length} attackers, ${raws.length + (served?.() ?? 0)} connections served, ` +
       `${victim.ofType('PeerRefused').length} refused; took ${mega(raws, 'sentBytes')} and gave ${mega(raws, 'receivedBytes')} MB; ` +
       `honest events lost ${LOG_EVENTS + LIVE_EVENTS - arrived} of ${LOG_EVENTS + LIVE_EVENTS} in ${seconds.toFixed(1)} s; victim grew by ${(growth / 1e6).toFixed(0)} MB, ` +
       `${(after.cpu - before.cpu).toFixed(1)} s of CPU, timers late by ${after.late.p99.toFixed(0)} ms at p99, ${after.late.max.toFixed(0)} at most`,

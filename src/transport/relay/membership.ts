@@ -1,6 +1,6 @@
 import { encodeFrame } from 'peerlog-relay/frames'
 import { Backoff } from '../../base/backoff.ts'
-import { MAX_HANDSHAKES, MAX_INCOMING_PEERS } from '../../base/limits.ts'
+import { MAX_HANDSHAKES, MAX_INCOMING_PEERS, NEWCOMER_GRACE_MS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
@@ -23,7 +23,8 @@ export interface MembershipOptions {
 /** One run of connect(). */
 interface Iteration {
   feed: ConnectionFeed
-  handshakes: Set<ChannelDuplex>
+  /** With the time when they began, the oldest first. */
+  handshakes: Map<ChannelDuplex, number>
   connections: Set<RelayConnection>
 }
 
@@ -64,7 +65,7 @@ export class Membership {
   iterate(signal: AbortSignal | undefined): ConnectionFeed {
     assertNoIteration(this.#iteration?.feed)
     const feed = new ConnectionFeed(signal, () => this.#end(iteration))
-    const iteration: Iteration = { feed, handshakes: new Set(), connections: new Set() }
+    const iteration: Iteration = { feed, handshakes: new Map(), connections: new Set() }
     if (feed.ended) return feed
     this.#iteration = iteration
     this.#backoff.reset()
@@ -117,7 +118,11 @@ export class Membership {
     if (iteration.connections.size >= MAX_INCOMING_PEERS) return false
     // Whoever never finishes its handshake keeps nobody out.
     const [oldest] = iteration.handshakes
-    if (iteration.handshakes.size >= MAX_HANDSHAKES) oldest?.destroy()
+    if (oldest !== undefined && iteration.handshakes.size >= MAX_HANDSHAKES) {
+      const [other, since] = oldest
+      if (performance.now() - since < NEWCOMER_GRACE_MS) return false
+      other.destroy()
+    }
     void this.#meet(channel, initiator, iteration)
     return true
   }
@@ -126,7 +131,7 @@ export class Membership {
   async #meet(channel: ChannelDuplex, initiator: boolean, iteration: Iteration): Promise<void> {
     const { keyPair, timeoutMs } = this.#options
     let lookAgain = true
-    iteration.handshakes.add(channel)
+    iteration.handshakes.set(channel, performance.now())
     try {
       const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
       iteration.handshakes.delete(channel)
@@ -158,7 +163,7 @@ export class Membership {
 
   async #end(iteration: Iteration): Promise<void> {
     if (this.#iteration === iteration) this.#iteration = null
-    for (const channel of iteration.handshakes) channel.destroy()
+    for (const channel of iteration.handshakes.keys()) channel.destroy()
     await Promise.all([...iteration.connections].map((connection) => connection.close()))
     // Leaves the topic, unless it was announced or another iteration has begun; that one can now have these peers.
     this.join()
