@@ -102,6 +102,9 @@ export const MAX_PULLS = 256
 export const MAX_RANGES_PER_REQUEST = 1024
 /** Logs that a peer may have announced and that we lack. */
 export const MAX_WANTED_LOGS = 131_072
+/** The same of all peers together; beyond it one of those that have announced as many as the next figure is let go. */
+export const MAX_WANTED_LOGS_TOTAL = 262_144
+export const MANY_WANTED_LOGS = 16_384
 /** Runs in one frame: each costs a signature check. */
 export const MAX_RUNS_PER_FRAME = 512
 /** Bytes of the events of one run in a frame, so that a run that was stored fits every message made from it. */

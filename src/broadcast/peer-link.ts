@@ -1,7 +1,13 @@
 import { asBuffer } from '../base/bytes.ts'
-import { NEWCOMER_GRACE_MS, SESSION_GRACE_MS, SESSION_IDLE_MS, WORK_SLICE_MS } from '../base/limits.ts'
+import {
+  MANY_WANTED_LOGS,
+  NEWCOMER_GRACE_MS,
+  SESSION_GRACE_MS,
+  SESSION_IDLE_MS,
+  WORK_SLICE_MS,
+} from '../base/limits.ts'
 import type { Connection } from '../transport/transport.ts'
-import type { EndReason } from './end-reason.ts'
+import type { EndReason, Violation } from './end-reason.ts'
 import type { Output } from './output.ts'
 import type { Session } from './session.ts'
 
@@ -16,6 +22,8 @@ export interface LinkHandlers {
   now(): number
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
   notice(link: PeerLink, output: Extract<Output, { type: 'admitted' | 'progress' | 'in-sync' }>): void
+  /** The peer has announced a great many logs. */
+  onManyWanted(): void
   /** Resolves when a link that has worked for a while may go on. */
   turn(bringsNews: boolean): Promise<void>
 }
@@ -59,6 +67,7 @@ export class PeerLink {
         // Read and handled even while nothing can be sent: or two peers could wait for each other for ever.
         this.session.receive(asBuffer(message), this.#handlers.now())
         this.pump()
+        if (this.session.wantedLogs > MANY_WANTED_LOGS) this.#handlers.onManyWanted()
         const now = this.#handlers.now()
         if (now > slice + WORK_SLICE_MS || now < slice) {
           await this.#handlers.turn(this.#newsAt !== null && this.#newsAt >= slice)
@@ -78,15 +87,19 @@ export class PeerLink {
     this.#newsAt = this.#handlers.now()
   }
 
+  get hasBroughtNews(): boolean {
+    return this.#newsAt !== null
+  }
+
   /** Milliseconds since 1970 from when on the link may give way to another, if there is no room for both. */
   get dispensableAt(): number {
     if (!this.session.admitted) return this.#since + NEWCOMER_GRACE_MS
     return this.#newsAt === null ? this.#since + SESSION_GRACE_MS : this.#newsAt + SESSION_IDLE_MS
   }
 
-  /** Ends the session from our side; the peer has done nothing wrong. */
-  close(): void {
-    this.session.close()
+  /** Ends the session from our side; without a violation, the peer has done nothing wrong. */
+  close(violation?: Violation): void {
+    this.session.close(violation)
     this.pump()
   }
 

@@ -4,7 +4,6 @@ import type { RangeRequest, Want } from './messages.ts'
 import type { Claims, Replica } from './replica.ts'
 
 interface Pull {
-  readonly author: Buffer
   /** Length that the peer has announced. */
   target: number
   want: Want
@@ -41,7 +40,12 @@ export class Puller {
   }
 
   get idle(): boolean {
-    return this.#waiting.size + this.#active.size + this.#delayed.size === 0
+    return this.size === 0
+  }
+
+  /** Logs that the peer has announced and that we lack, wholly or in part. */
+  get size(): number {
+    return this.#waiting.size + this.#active.size + this.#delayed.size
   }
 
   /** Events that the peer has announced and that are not here yet. */
@@ -63,12 +67,12 @@ export class Puller {
   }
 
   /** Notes that the peer has the log up to `target`. False if it has announced too many. */
-  want(author: Buffer, hex: string, target: number, want: Want, notBefore = 0): boolean {
+  want(hex: string, target: number, want: Want, notBefore = 0): boolean {
     const known = this.#find(hex)
     if (known === undefined) {
-      const pull = { author: Buffer.from(author), target, want, notBefore, lazy: notBefore > 0, askedFrom: -1 }
+      const pull = { target, want, notBefore, lazy: notBefore > 0, askedFrom: -1 }
       this.#place(hex, pull)
-      return this.#waiting.size + this.#active.size + this.#delayed.size <= MAX_WANTED_LOGS
+      return this.size <= MAX_WANTED_LOGS
     }
     known.target = Math.max(known.target, target)
     const asked = this.#asked.get(hex)
@@ -111,7 +115,7 @@ export class Puller {
     pull.askedFrom = from
     if (pull.want !== 'proof') this.#asked.set(hex, { next: from, target: pull.target })
     if (pull.want === 'peaks') this.#peaksOwed.set(hex, (this.#peaksOwed.get(hex) ?? 0) + 1)
-    return { author: pull.author, from, want: pull.want }
+    return { author: Buffer.from(hex, 'hex'), from, want: pull.want }
   }
 
   /** True if the run's peaks were asked for. */
@@ -145,7 +149,7 @@ export class Puller {
     const asked = this.#asked.get(hex)
     // What was asked for is here already: the peer need not send it too.
     if (asked !== undefined && asked.next < length && this.#active.has(hex)) {
-      this.#urgent.push({ author: pull.author, from: length, want: 'events' })
+      this.#urgent.push({ author: Buffer.from(hex, 'hex'), from: length, want: 'events' })
     }
     this.drop(hex)
   }
@@ -159,9 +163,9 @@ export class Puller {
   }
 
   /** The peer's log does not continue ours: asks for its peaks, unless that has been asked from the same place. */
-  suspect(author: Buffer, hex: string, target: number): boolean {
+  suspect(hex: string, target: number): boolean {
     const pull = this.#active.get(hex)
-    if (pull === undefined) return this.want(author, hex, target, 'peaks')
+    if (pull === undefined) return this.want(hex, target, 'peaks')
     const from = this.#length(hex)
     if (pull.want === 'peaks' && pull.askedFrom === from) return true
     pull.want = 'peaks'

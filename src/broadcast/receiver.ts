@@ -112,9 +112,9 @@ export class Receiver {
         return null
       case 'gap':
         if (!isHeld) this.wasted(bytes)
-        return puller.want(run.author, hex, end, 'events') ? null : TOO_MANY_LOGS
+        return puller.want(hex, end, 'events') ? null : TOO_MANY_LOGS
       case 'held': {
-        const ok = puller.want(run.author, hex, end, 'events')
+        const ok = puller.want(hex, end, 'events')
         puller.delay(hex, this.#replica.heldUntil(hex) ?? now + SILENCE_TIMEOUT_MS)
         return ok ? null : TOO_MANY_LOGS
       }
@@ -122,7 +122,7 @@ export class Receiver {
         // Before its first event there is nothing that a log could contradict.
         if (run.from === 0 && this.#replica.log(hex) === undefined) return UNSIGNED
         this.wasted(bytes)
-        return puller.suspect(run.author, hex, end) ? null : TOO_MANY_LOGS
+        return puller.suspect(hex, end) ? null : TOO_MANY_LOGS
       case 'frozen':
       case 'no-room':
         this.wasted(bytes)

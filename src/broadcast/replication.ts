@@ -1,11 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from '../base/backoff.ts'
-import { MAX_SESSIONS, MAX_SESSIONS_PER_PEER, MAX_UNADMITTED_SESSIONS } from '../base/limits.ts'
+import {
+  MANY_WANTED_LOGS,
+  MAX_SESSIONS,
+  MAX_SESSIONS_PER_PEER,
+  MAX_UNADMITTED_SESSIONS,
+  MAX_WANTED_LOGS_TOTAL,
+} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
+import type { Violation } from './end-reason.ts'
 import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
@@ -59,6 +66,8 @@ const HELD_CHECK_MS = 1000
 /** Milliseconds before the store is tried again after it could not be written. */
 const STORE_RETRY_MS = 10_000
 const MAX_TIMER_MS = 2 ** 31 - 1
+
+const ANNOUNCES_ONLY: Violation = { reason: 'flood', detail: 'announced many logs and sent none of them' }
 
 /** The sessions of one database over all its transports: starts them, feeds them the store's changes, bans offenders. */
 export class Replication implements LinkHandlers {
@@ -238,6 +247,16 @@ export class Replication implements LinkHandlers {
       this.#ingesting = null
     }
     if (held) this.#checkHeld()
+  }
+
+  /** Who has announced a great many logs, and brought nothing for the longest time, makes room for the others. */
+  onManyWanted(): void {
+    const links = [...this.#links]
+    const total = links.reduce((sum, { session }) => sum + session.wantedLogs, 0)
+    if (total <= MAX_WANTED_LOGS_TOTAL) return
+    const many = links.filter(({ session }) => session.wantedLogs > MANY_WANTED_LOGS)
+    const first = many.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
+    first.close(first.hasBroughtNews ? undefined : ANNOUNCES_ONLY)
   }
 
   turn(bringsNews: boolean): Promise<void> {

@@ -5,7 +5,7 @@ import type { Run } from '../event/run.ts'
 import { admissionProof, checkAdmission } from './admission.ts'
 import { ControlBudget } from './control-budget.ts'
 import type { EndReason, Violation } from './end-reason.ts'
-import { END_REASONS } from './end-reason.ts'
+import { CLOSING, END_REASONS } from './end-reason.ts'
 import { Liveness } from './liveness.ts'
 import type { Head, HeadsKind, Message } from './messages.ts'
 import * as messages from './messages.ts'
@@ -68,6 +68,11 @@ export class Session {
   /** True once the peer has proved that it knows the database. */
   get admitted(): boolean {
     return this.#phase === 'root' || this.#phase === 'heads' || this.#phase === 'open'
+  }
+
+  /** Logs that the peer has announced and that we lack, wholly or in part. */
+  get wantedLogs(): number {
+    return this.#receiver.puller.size
   }
 
   /** True while neither side lacks anything of the other's, as far as both have said. */
@@ -158,8 +163,8 @@ export class Session {
   }
 
   /** Ends the session from our side. */
-  close(): void {
-    if (!this.ended) this.#end('closing', '')
+  close(violation: Violation = CLOSING): void {
+    if (!this.ended) this.#endFor(violation)
   }
 
   /** The connection is gone: nothing more can be sent. */
@@ -236,8 +241,7 @@ export class Session {
   }
 
   #onGoodbye(code: number): void {
-    const reason = END_REASONS[code] ?? 'closing'
-    this.#finish({ type: 'end', reason, detail: '', byPeer: true, farewell: null })
+    this.#finish({ type: 'end', reason: END_REASONS[code] ?? 'closing', detail: '', byPeer: true, farewell: null })
   }
 
   #onMessage(message: Message, bytes: number, now: number): void {
@@ -304,13 +308,13 @@ export class Session {
     }
     // A peer may well hold more logs than we can.
     if (ours === undefined && !this.#replica.hasRoom) return null
-    if (isForked) return this.#want(author, hex, length, 'proof', 0)
+    if (isForked) return this.#want(hex, length, 'proof', 0)
     this.#remote.atLeast(hex, length)
     if (ours !== undefined) this.#compare(ours)
     const ourLength = ours?.mmr.length ?? 0
-    if (ourLength < length) return this.#want(author, hex, length, 'events', notBefore)
+    if (ourLength < length) return this.#want(hex, length, 'events', notBefore)
     const isOther = ours !== undefined && ourLength === length && !tag.equals(headTag(ours))
-    return isOther ? this.#want(author, hex, length, 'peaks', 0) : null
+    return isOther ? this.#want(hex, length, 'peaks', 0) : null
   }
 
   #want(...what: Parameters<Receiver['want']>): Violation | null {

@@ -64,7 +64,8 @@ function link(): {
   const ingest = vi.fn()
   const turns = new Turns()
   const turn = (bringsNews: boolean): Promise<void> => turns.next(bringsNews)
-  const link = new PeerLink(connection, session, 'test', { now: () => Date.now(), ingest, notice: () => {}, turn })
+  const handlers = { now: () => Date.now(), ingest, notice: () => {}, onManyWanted: () => {}, turn }
+  const link = new PeerLink(connection, session, 'test', handlers)
   return { connection, link, end: link.run(), ingest }
 }
 
