@@ -42,8 +42,15 @@ export const MAX_MESSAGE_BYTES: number = 4 * MiB
 export const CONNECTION_WINDOW_BYTES: number = 1 * MiB
 /** Outgoing connections that one topic opens by itself. */
 export const MAX_OUTGOING_PEERS = 64
-/** Incoming connections that one transport accepts. */
+/** Incoming connections that one transport accepts; beyond it the oldest that serves no topic gives way. */
 export const MAX_INCOMING_PEERS = 256
+/** Handshakes over a relay that are under way for one topic; beyond it the oldest gives way, or the newcomer. */
+export const MAX_HANDSHAKES = 48
+/**
+ * Milliseconds that a newcomer is left its place to shake hands or prove that it is a member: many that come at once
+ * must not throw each other out.
+ */
+export const NEWCOMER_GRACE_MS = 500
 /** Topics that a remote peer may offer on one link before we joined them. */
 export const MAX_UNMATCHED_CHANNELS = 64
 /** Default milliseconds for a connection, handshake or announcement to come about. */
@@ -61,6 +68,15 @@ export const MMR_CHECKPOINT_BYTES: number = 4 * MiB
 export const ID_INDEX_BATCH = 65_536
 /** Ids that are merged at once, at least. */
 export const ID_MERGE_LUMP = 512
+/**
+ * Logs of one database: about 0.5 KB of memory each, and 43 bytes in every exchange of heads. Events of further authors
+ * are not taken.
+ */
+export const MAX_LOGS = 131_072
+/** Logs that changed last and are kept as they are needed; the others are packed, in a fraction of the memory. */
+export const RECENT_LOGS = 1024
+/** Bytes of proofs of forks that are kept, all in memory; logs whose proofs no longer fit are not frozen. */
+export const MAX_FORK_PROOFS_BYTES: number = 64 * MiB
 /** Subjects whose numbers are kept in memory. */
 export const SUBJECT_CACHE_ENTRIES = 10_000
 /** Subjects that a pattern may match for its reads to use the index of each. */
@@ -86,6 +102,9 @@ export const MAX_PULLS = 256
 export const MAX_RANGES_PER_REQUEST = 1024
 /** Logs that a peer may have announced and that we lack. */
 export const MAX_WANTED_LOGS = 131_072
+/** The same of all peers together; beyond it one of those that have announced as many as the next figure is let go. */
+export const MAX_WANTED_LOGS_TOTAL = 262_144
+export const MANY_WANTED_LOGS = 16_384
 /** Runs in one frame: each costs a signature check. */
 export const MAX_RUNS_PER_FRAME = 512
 /** Bytes of the events of one run in a frame, so that a run that was stored fits every message made from it. */
@@ -100,8 +119,11 @@ export const STALL_TIMEOUT_MS = 20_000
 export const RECOVERY_WAIT_MS = 5_000
 /** Milliseconds that they wait, once a peer has shown that it holds no more of our own log, for others that do. */
 export const RECOVERY_MORE_PEERS_MS = 500
-/** Milliseconds without progress after which a log may be asked for from another peer as well. */
+/** Milliseconds in which a peer must have brought so many bytes of a log, or it may be asked for from another as well. */
 export const CLAIM_TIMEOUT_MS = 5_000
+/** The least that it comes down to, halved each time one has brought nothing. */
+export const CLAIM_MIN_TIMEOUT_MS = 250
+export const CLAIM_PROGRESS_BYTES: number = 256 * KiB
 /** Milliseconds of silence after which we say that we are still here. */
 export const PING_INTERVAL_MS = 10_000
 /** Milliseconds of silence after which a peer is taken for gone. */
@@ -112,10 +134,29 @@ export const ANNOUNCE_INTERVAL_MS = 20
 export const LAZY_PULL_MS = 60
 /** Bytes that a peer may send unasked and in vain, beyond those it sends to some use, before it is a flooder. */
 export const MAX_USELESS_BYTES: number = 16 * MiB
+/** Bytes that a useless run counts for besides its own: what it costs to look at a small one. */
+export const USELESS_RUN_BYTES: number = 1 * KiB
+/** Bytes that a peer may be sent once more because it asks again, and how many more of them per second. */
+export const REPEAT_BURST_BYTES: number = 16 * MiB
+export const REPEAT_BYTES_PER_SECOND: number = 1 * MiB
 /** Control messages a peer may send at once, and how many it earns per second and per frame that we send. */
 export const CONTROL_BURST = 4096
 export const CONTROL_PER_SECOND = 256
 export const CONTROL_PER_FRAME = 2
+/** Heads or ranges in a control message that make it count once more. */
+export const CONTROL_ENTRIES = 64
+/** Sessions of one database: fewer than a transport's connections, so that newcomers get as far as being looked at. */
+export const MAX_SESSIONS = 192
+/** Sessions whose peer has yet to prove that it knows the database; beyond it the oldest gives way, or the newcomer. */
+export const MAX_UNADMITTED_SESSIONS = 64
+/** Sessions of one peer over one transport: two, because both sides may have dialled; the oldest gives way to one more. */
+export const MAX_SESSIONS_PER_PEER = 2
+/**
+ * Milliseconds after which a peer that has never brought anything, or has not for longer, gives way to a newcomer when
+ * there is no room.
+ */
+export const SESSION_GRACE_MS = 10_000
+export const SESSION_IDLE_MS = 60_000
 /** Bytes of a proof that an author forked: two runs. */
 export const MAX_FORK_PROOF_BYTES: number = 3 * MiB
 /** Frontiers that one peer and we have both had, and that are told when we meet again. */

@@ -45,8 +45,8 @@ export class Comparison {
    * @param notBefore milliseconds before which what it has is not asked for: it may come by another way.
    */
   head(head: Head, notBefore: number): Violation | null {
-    const { author, length, start, tag } = head
-    const hex = toHex(author)
+    const { length, start, tag } = head
+    const hex = toHex(head.author)
     const ours = this.#replica.log(hex)
     const isForked = tag.equals(FORKED_TAG)
     if (ours !== undefined && ours.fork !== null) {
@@ -54,16 +54,18 @@ export class Comparison {
       else this.#sender.sendProof(hex, ours.fork)
       return null
     }
-    if (isForked) return this.#want(author, hex, length, 'proof', 0)
+    // A peer may well hold more logs than we can.
+    if (ours === undefined && !this.#replica.hasRoom) return null
+    if (isForked) return this.#want(hex, length, 'proof', 0)
     this.#remote.atLeast(hex, length)
     this.#remote.setStart(hex, start)
     if (ours !== undefined) this.compare(ours)
     const ourLength = ours?.mmr.length ?? 0
     if (ourLength < start && (ourLength > 0 || this.#replica.beginning === null)) return this.#lack(hex, head)
     this.#unavailable.delete(hex)
-    if (ourLength < length) return this.#want(author, hex, length, 'events', notBefore)
+    if (ourLength < length) return this.#want(hex, length, 'events', notBefore)
     const isOther = ours !== undefined && ourLength === length && !tag.equals(headTag(ours))
-    return isOther ? this.#want(author, hex, length, 'peaks', 0) : null
+    return isOther ? this.#want(hex, length, 'peaks', 0) : null
   }
 
   /** Nothing can be asked for as long as we don't hold what precedes it. */
@@ -83,7 +85,7 @@ export class Comparison {
     const head = this.#unavailable.get(hex)
     if (head === undefined || mmr.length < head.start) return null
     this.#unavailable.delete(hex)
-    return mmr.length < head.length ? this.#want(head.author, hex, head.length, 'events', 0) : null
+    return mmr.length < head.length ? this.#want(hex, head.length, 'events', 0) : null
   }
 
   /** Notes if the peer lacks some of our log. */

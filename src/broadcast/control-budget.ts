@@ -1,4 +1,5 @@
-import { CONTROL_BURST, CONTROL_PER_FRAME, CONTROL_PER_SECOND } from '../base/limits.ts'
+import { CONTROL_BURST, CONTROL_ENTRIES, CONTROL_PER_FRAME, CONTROL_PER_SECOND } from '../base/limits.ts'
+import type { Message } from './messages.ts'
 
 /** How many control messages a peer may still send: they cost little to send and more to handle. */
 export class ControlBudget {
@@ -6,10 +7,10 @@ export class ControlBudget {
   #at = 0
 
   /** False if the peer has sent too many. */
-  spend(now: number): boolean {
+  spend(message: Message, now: number): boolean {
     const earned = (Math.max(0, now - this.#at) / 1000) * CONTROL_PER_SECOND
     this.#at = now
-    this.#left = Math.min(CONTROL_BURST, this.#left + earned) - 1
+    this.#left = Math.min(CONTROL_BURST, this.#left + earned) - costOf(message)
     return this.#left >= 0
   }
 
@@ -17,4 +18,10 @@ export class ControlBudget {
   earn(): void {
     this.#left = Math.min(CONTROL_BURST, this.#left + CONTROL_PER_FRAME)
   }
+}
+
+function costOf(message: Message): number {
+  if (message.type === 'heads') return 1 + Math.floor(message.heads.length / CONTROL_ENTRIES)
+  if (message.type === 'request') return 1 + Math.floor(message.ranges.length / CONTROL_ENTRIES)
+  return 1
 }

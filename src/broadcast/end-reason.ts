@@ -29,3 +29,6 @@ export interface Violation {
   reason: EndReason
   detail: string
 }
+
+/** No violation: we end the session for reasons of our own. */
+export const CLOSING: Violation = { reason: 'closing', detail: '' }

@@ -1,7 +1,13 @@
 import { asBuffer } from '../base/bytes.ts'
-import { WORK_SLICE_MS } from '../base/limits.ts'
+import {
+  MANY_WANTED_LOGS,
+  NEWCOMER_GRACE_MS,
+  SESSION_GRACE_MS,
+  SESSION_IDLE_MS,
+  WORK_SLICE_MS,
+} from '../base/limits.ts'
 import type { Connection } from '../transport/transport.ts'
-import type { EndReason } from './end-reason.ts'
+import type { EndReason, Violation } from './end-reason.ts'
 import type { Output } from './output.ts'
 import type { Session } from './session.ts'
 
@@ -18,6 +24,10 @@ export interface LinkHandlers {
   notice(link: PeerLink, output: Notice): void
   /** A session has got on as far as it could. */
   pumped(): void
+  /** The peer has announced a great many logs. */
+  onManyWanted(): void
+  /** Resolves when a link that has worked for a while may go on. */
+  turn(bringsNews: boolean): Promise<void>
 }
 
 /** What a session has found out. */
@@ -29,6 +39,9 @@ export class PeerLink {
   readonly session: Session
   readonly transport: string
   readonly #handlers: LinkHandlers
+  /** When the link came about, and when its peer last brought something that was stored. */
+  readonly #since: number
+  #newsAt: number | null = null
   #sending = false
   #pumping = false
   #timer: NodeJS.Timeout | undefined
@@ -40,6 +53,7 @@ export class PeerLink {
     this.session = session
     this.transport = transport
     this.#handlers = handlers
+    this.#since = handlers.now()
   }
 
   get peerId(): string {
@@ -50,7 +64,7 @@ export class PeerLink {
   async run(): Promise<SessionEnd> {
     this.session.start(this.#handlers.now())
     this.pump()
-    let sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+    let slice = this.#handlers.now()
     try {
       for (;;) {
         const message = await this.connection.receive()
@@ -58,10 +72,11 @@ export class PeerLink {
         // Read and handled even while nothing can be sent: or two peers could wait for each other for ever.
         this.session.receive(asBuffer(message), this.#handlers.now())
         this.pump()
+        if (this.session.wantedLogs > MANY_WANTED_LOGS) this.#handlers.onManyWanted()
         const now = this.#handlers.now()
-        if (now > sliceEnd || now < sliceEnd - WORK_SLICE_MS) {
-          await new Promise(setImmediate)
-          sliceEnd = this.#handlers.now() + WORK_SLICE_MS
+        if (now > slice + WORK_SLICE_MS || now < slice) {
+          await this.#handlers.turn(this.#newsAt !== null && this.#newsAt >= slice)
+          slice = this.#handlers.now()
         }
       }
     } finally {
@@ -70,6 +85,27 @@ export class PeerLink {
       await this.connection.close(this.#end?.reason)
     }
     return this.#end ?? { reason: 'connection-lost', detail: '', byPeer: true }
+  }
+
+  /** Something was stored that came from the peer. */
+  broughtNews(): void {
+    this.#newsAt = this.#handlers.now()
+  }
+
+  get hasBroughtNews(): boolean {
+    return this.#newsAt !== null
+  }
+
+  /** Milliseconds since 1970 from when on the link may give way to another, if there is no room for both. */
+  get dispensableAt(): number {
+    if (!this.session.admitted) return this.#since + NEWCOMER_GRACE_MS
+    return this.#newsAt === null ? this.#since + SESSION_GRACE_MS : this.#newsAt + SESSION_IDLE_MS
+  }
+
+  /** Ends the session from our side; without a violation, the peer has done nothing wrong. */
+  close(violation?: Violation): void {
+    this.session.close(violation)
+    this.pump()
   }
 
   /** Does what the session wants done, as far as the connection takes it. Safe to call at any time. */

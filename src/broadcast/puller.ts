@@ -1,17 +1,10 @@
-import {
-  CLAIM_TIMEOUT_MS,
-  MAX_PULLS,
-  MAX_RANGES_PER_REQUEST,
-  MAX_WANTED_LOGS,
-  STALL_TIMEOUT_MS,
-} from '../base/limits.ts'
+import { MAX_PULLS, MAX_RANGES_PER_REQUEST, MAX_WANTED_LOGS, STALL_TIMEOUT_MS } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { RangeRequest, Want } from './messages.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Claims, Replica } from './replica.ts'
 
 interface Pull {
-  readonly author: Buffer
   /** Length that the peer has announced. */
   target: number
   want: Want
@@ -50,7 +43,12 @@ export class Puller {
   }
 
   get idle(): boolean {
-    return this.#waiting.size + this.#active.size + this.#delayed.size === 0
+    return this.size === 0
+  }
+
+  /** Logs that the peer has announced and that we lack, wholly or in part. */
+  get size(): number {
+    return this.#waiting.size + this.#active.size + this.#delayed.size
   }
 
   /** Events that the peer has announced and that are not here yet. */
@@ -72,12 +70,12 @@ export class Puller {
   }
 
   /** Notes that the peer has the log up to `target`. False if it has announced too many. */
-  want(author: Buffer, hex: string, target: number, want: Want, notBefore = 0): boolean {
+  want(hex: string, target: number, want: Want, notBefore = 0): boolean {
     const known = this.#find(hex)
     if (known === undefined) {
-      const pull = { author: Buffer.from(author), target, want, notBefore, lazy: notBefore > 0, askedFrom: -1 }
+      const pull = { target, want, notBefore, lazy: notBefore > 0, askedFrom: -1 }
       this.#place(hex, pull)
-      return this.#waiting.size + this.#active.size + this.#delayed.size <= MAX_WANTED_LOGS
+      return this.size <= MAX_WANTED_LOGS
     }
     known.target = Math.max(known.target, target)
     const asked = this.#asked.get(hex)
@@ -98,15 +96,19 @@ export class Puller {
       this.#waiting.delete(hex)
       const from = this.#length(hex)
       if (pull.want === 'events' && from >= pull.target) continue
+      if (!this.#replica.hasRoom && this.#replica.log(hex) === undefined) continue
       const held = pull.want === 'proof' ? null : this.#replica.heldUntil(hex)
       if (held !== null && held > now) {
         this.#move(hex, pull, held)
-      } else if (this.#claims.claim(hex, this, now)) {
+        continue
+      }
+      const wait = this.#claims.claim(hex, this, now)
+      if (wait > 0) {
+        this.#move(hex, pull, now + wait)
+      } else {
         if (this.#active.size === 0) this.#progressAt = now
         this.#active.set(hex, pull)
         ranges.push(this.#ask(hex, pull, from))
-      } else {
-        this.#move(hex, pull, now + CLAIM_TIMEOUT_MS)
       }
     }
     return ranges
@@ -122,7 +124,8 @@ export class Puller {
 
   #ask(hex: string, pull: Pull, length: number): RangeRequest {
     pull.askedFrom = length
-    const { author, target } = pull
+    const { target } = pull
+    const author = Buffer.from(hex, 'hex')
     const range: RangeRequest =
       length === 0 && pull.want === 'events'
         ? this.#askBeginning(hex, author, target)
@@ -151,14 +154,18 @@ export class Puller {
   }
 
   /** Takes note of a run that has come, before it is stored. True if it is part of what was asked for. */
-  arrived(hex: string, run: Run, now: number): boolean {
+  arrived(hex: string, run: Run): boolean {
     const asked = this.#asked.get(hex)
     if (asked === undefined || (run.peaks === null && run.from < asked.next)) return false
     asked.next = Math.max(asked.next, run.from + run.events.length)
     if (asked.next >= asked.target) this.#asked.delete(hex)
-    this.#progressAt = now
-    this.#claims.progress(hex, this, now)
     return true
+  }
+
+  /** The peer has sent something that it was asked for, and so many bytes of it were news. */
+  progressed(hex: string, bytes: number, now: number): void {
+    this.#progressAt = now
+    if (bytes > 0) this.#claims.progress(hex, this, bytes, now)
   }
 
   /** The log has grown, by another peer or by us. */
@@ -169,7 +176,7 @@ export class Puller {
     const asked = this.#asked.get(hex)
     // What was asked for is here already: the peer need not send it too.
     if (asked !== undefined && asked.next < length && this.#active.has(hex)) {
-      this.#urgent.push({ author: pull.author, from: length, want: 'events' })
+      this.#urgent.push({ author: Buffer.from(hex, 'hex'), from: length, want: 'events' })
     }
     this.drop(hex)
   }
@@ -183,9 +190,9 @@ export class Puller {
   }
 
   /** The peer's log does not continue ours: asks for its peaks, unless that has been asked from the same place. */
-  suspect(author: Buffer, hex: string, target: number): boolean {
+  suspect(hex: string, target: number): boolean {
     const pull = this.#active.get(hex)
-    if (pull === undefined) return this.want(author, hex, target, 'peaks')
+    if (pull === undefined) return this.want(hex, target, 'peaks')
     const from = this.#length(hex)
     if (pull.want === 'peaks' && pull.askedFrom === from) return true
     pull.want = 'peaks'

@@ -1,6 +1,6 @@
 import { toHex } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
-import { MAX_USELESS_BYTES, PROGRESS_INTERVAL_MS, SILENCE_TIMEOUT_MS } from '../base/limits.ts'
+import { MAX_USELESS_BYTES, PROGRESS_INTERVAL_MS, SILENCE_TIMEOUT_MS, USELESS_RUN_BYTES } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import { encodedRunBytes } from '../event/run.ts'
 import type { Violation } from './end-reason.ts'
@@ -11,7 +11,8 @@ import type { Claims, Replica } from './replica.ts'
 import type { Teller } from './teller.ts'
 
 /** What became of a received run; see the store's ingest. */
-export type RunStatus = 'stored' | 'duplicate' | 'gap' | 'held' | 'unverified' | 'invalid' | 'forked' | 'frozen'
+export type RunStatus =
+  'stored' | 'duplicate' | 'gap' | 'held' | 'unverified' | 'invalid' | 'forked' | 'frozen' | 'no-room'
 
 interface Received {
   run: Run
@@ -22,7 +23,7 @@ interface Received {
 
 export const TOO_MANY_LOGS: Violation = { reason: 'flood', detail: 'announced more logs than anyone has' }
 const UNSIGNED: Violation = { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
-const USELESS: Violation = { reason: 'flood', detail: 'kept sending events that are here already' }
+const USELESS: Violation = { reason: 'flood', detail: 'kept sending events that are of no use here' }
 
 /** What one peer sends us: its frames until they are stored, what is still to be asked for, and how much of it is useless. */
 export class Receiver {
@@ -59,13 +60,18 @@ export class Receiver {
       if (run.peaks !== null && !this.puller.takePeaks(hex)) {
         return { reason: 'protocol-violation', detail: 'sent peaks that nobody asked for' }
       }
-      const asked = this.puller.arrived(hex, run, now)
+      const asked = this.puller.arrived(hex, run)
       // One look at a log that does not continue ours is enough: the peaks, which are on their way, tell who is wrong.
-      if (run.peaks === null && this.puller.isSuspect(hex)) continue
+      if (run.peaks === null && this.puller.isSuspect(hex)) {
+        if (asked) this.puller.progressed(hex, 0, now)
+        this.wasted(encodedRunBytes(run))
+        continue
+      }
       received.push({ run, hex, asked })
     }
-    if (received.length === 0) this.#acks++
-    else this.#ingests.push(received)
+    if (received.length > 0) this.#ingests.push(received)
+    else if (this.flood !== null) return this.flood
+    else this.#acks++
     return received.map(({ run }) => run)
   }
 
@@ -84,10 +90,16 @@ export class Receiver {
   #onStatus(status: RunStatus, { run, hex, asked }: Received, now: number): Violation | null {
     const { puller } = this
     const end = run.from + run.events.length
+    const bytes = encodedRunBytes(run)
+    const isHeld = this.#replica.heldUntil(hex) !== null
+    // What does not follow what is here is no progress, unless what is between has come and is held back.
+    if (asked && (status !== 'gap' || isHeld) && status !== 'unverified') {
+      puller.progressed(hex, status === 'stored' ? bytes : 0, now)
+    }
     switch (status) {
       case 'stored':
         this.#received += run.events.length
-        this.#uselessBytes = Math.max(0, this.#uselessBytes - encodedRunBytes(run))
+        this.#uselessBytes = Math.max(0, this.#uselessBytes - bytes)
         return null
       case 'duplicate':
         this.#remote.atLeast(hex, end)
@@ -96,21 +108,24 @@ export class Receiver {
         this.#lazy = true
         // Not compared with what is here. Our head, which has the root in it, shows the peer if it should have been.
         this.#teller.tell(hex)
-        this.wasted(encodedRunBytes(run))
+        this.wasted(bytes)
         return null
       case 'gap':
-        return puller.want(run.author, hex, end, 'events') ? null : TOO_MANY_LOGS
+        if (!isHeld) this.wasted(bytes)
+        return puller.want(hex, end, 'events') ? null : TOO_MANY_LOGS
       case 'held': {
-        const ok = puller.want(run.author, hex, end, 'events')
+        const ok = puller.want(hex, end, 'events')
         puller.delay(hex, this.#replica.heldUntil(hex) ?? now + SILENCE_TIMEOUT_MS)
         return ok ? null : TOO_MANY_LOGS
       }
       case 'unverified':
         // Before its first event there is nothing that a log could contradict.
         if (run.from === 0 && this.#replica.log(hex) === undefined) return UNSIGNED
-        return puller.suspect(run.author, hex, end) ? null : TOO_MANY_LOGS
+        this.wasted(bytes)
+        return puller.suspect(hex, end) ? null : TOO_MANY_LOGS
       case 'frozen':
-        this.wasted(encodedRunBytes(run))
+      case 'no-room':
+        this.wasted(bytes)
         puller.drop(hex)
         return null
       case 'forked':
@@ -121,9 +136,9 @@ export class Receiver {
     }
   }
 
-  /** Takes note of bytes that were here already. */
+  /** Takes note of a run or proof that is of no use here. */
   wasted(bytes: number): void {
-    this.#uselessBytes += bytes
+    this.#uselessBytes += bytes + USELESS_RUN_BYTES
   }
 
   get flood(): Violation | null {

@@ -43,14 +43,16 @@ export interface Replica {
   readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null
   /** Milliseconds since 1970 until which the author's next events are held back, or null. */
   heldUntil(author: string): number | null
+  /** True while logs of further authors are taken. */
+  readonly hasRoom: boolean
 }
 
 /** Shares the work of pulling among the sessions of one replica, so that no log is pulled from two peers at once. */
 export interface Claims {
-  /** False while another session pulls this log and makes progress with it. */
-  claim(author: string, by: object, now: number): boolean
-  /** Some of the log has arrived by this session. */
-  progress(author: string, by: object, now: number): void
+  /** Milliseconds for which another session is given time to pull this log; 0: it is this one's turn. */
+  claim(author: string, by: object, now: number): number
+  /** So many bytes of the log have been stored that came by this session. */
+  progress(author: string, by: object, bytes: number, now: number): void
   release(author: string, by: object): void
 }
 

@@ -1,10 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from '../base/backoff.ts'
+import {
+  MANY_WANTED_LOGS,
+  MAX_SESSIONS,
+  MAX_SESSIONS_PER_PEER,
+  MAX_UNADMITTED_SESSIONS,
+  MAX_WANTED_LOGS_TOTAL,
+} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
+import type { Violation } from './end-reason.ts'
 import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
@@ -14,11 +22,12 @@ import type { RunStatus } from './receiver.ts'
 import type { Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Session } from './session.ts'
 import type { SyncEvent, SyncEventType } from './sync-event.ts'
+import { Turns } from './turns.ts'
 
 /** A replica that can also be written to: what `EventStore` is. */
 export interface ReplicaStore extends Replica {
   ingest(runs: readonly Run[]): RunStatus[]
-  ingestForkProof(proof: Buffer): boolean
+  ingestForkProof(proof: Buffer): boolean | null
   /** Stores what was held back and is due; returns when the next is, or null. */
   releaseHeld(): number | null
   readonly marks: {
@@ -64,6 +73,8 @@ const HELD_CHECK_MS = 1000
 const STORE_RETRY_MS = 10_000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
+const ANNOUNCES_ONLY: Violation = { reason: 'flood', detail: 'announced many logs and sent none of them' }
+
 /** The sessions of one database over all its transports: starts them, feeds them the store's changes, bans offenders. */
 export class Replication implements LinkHandlers {
   readonly #options: ReplicationOptions
@@ -71,6 +82,7 @@ export class Replication implements LinkHandlers {
   readonly #links = new Set<PeerLink>()
   readonly #admitted = new Set<PeerLink>()
   readonly #bans = new BanList()
+  readonly #turns = new Turns()
   readonly #claims = new ClaimTable((author) => this.#onRelease(author))
   /** Logs that a session has let go of, and that others may be waiting for. */
   #released: string[] = []
@@ -82,6 +94,7 @@ export class Replication implements LinkHandlers {
   #stopListening: (() => void) | null = null
   #heldTimer: NodeJS.Timeout | undefined
   #guard: OwnLogGuard | null = null
+  #saidFull = false
   #closing: Promise<void> | null = null
   readonly now: () => number
 
@@ -99,6 +112,7 @@ export class Replication implements LinkHandlers {
       void this.#announce(transport)
     }
     this.#checkHeld()
+    this.#checkRoom()
   }
 
   peers(): PeerStatus[] {
@@ -138,10 +152,7 @@ export class Replication implements LinkHandlers {
     this.#stopListening?.()
     this.#guard?.close()
     clearTimeout(this.#heldTimer)
-    for (const link of this.#links) {
-      link.session.close()
-      link.pump()
-    }
+    for (const link of this.#links) link.close()
     // Only now: what ends the transport's iteration must not overtake the farewells.
     this.#abort.abort()
     await Promise.all(this.#tasks)
@@ -186,6 +197,7 @@ export class Replication implements LinkHandlers {
       await connection.close(isClosing ? 'closing' : 'banned')
       return
     }
+    if (!this.#makeRoom(connection.peerId, transport)) return connection.close('no room')
     const { store: replica, admissionKey } = this.#options
     const { initiator, handshakeHash } = connection
     const marks = replica.marks.of(connection.peerId)
@@ -203,6 +215,29 @@ export class Replication implements LinkHandlers {
       this.#onEnd(link, end)
       this.pumped()
     }
+  }
+
+  /**
+   * Bounds the sessions, so that nobody keeps others out: of one peer, of peers that have proved nothing yet, and in
+   * all. False if all are of use and there is no room for one more.
+   */
+  #makeRoom(peerId: string, transport: string): boolean {
+    const links = [...this.#links].filter(({ session }) => !session.ended)
+    const samePeer = links.filter((link) => link.peerId === peerId && link.transport === transport)
+    if (samePeer.length >= MAX_SESSIONS_PER_PEER) samePeer[0]?.close()
+    const isOpen = ({ session }: PeerLink): boolean => !session.ended
+    const unadmitted = links.filter((link) => isOpen(link) && !link.session.admitted)
+    if (unadmitted.length >= MAX_UNADMITTED_SESSIONS && !this.#endOne(unadmitted)) return false
+    const open = links.filter(isOpen)
+    return open.length < MAX_SESSIONS || this.#endOne(open)
+  }
+
+  /** Ends the session that can best be done without; false if none can, yet. */
+  #endOne(links: readonly PeerLink[]): boolean {
+    const first = links.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
+    if (first.dispensableAt > this.now()) return false
+    first.close()
+    return true
   }
 
   #onEnd(link: PeerLink, { reason, detail, byPeer }: SessionEnd): void {
@@ -233,6 +268,7 @@ export class Replication implements LinkHandlers {
         const statuses = store.ingest(output.runs)
         link.session.ingested(statuses, this.now())
         held = statuses.includes('held')
+        if (statuses.includes('stored')) link.broughtNews()
         if (held) for (const [i, run] of output.runs.entries()) if (statuses[i] === 'held') this.#tellHeld(run.author)
       } else {
         link.session.proofIngested(store.ingestForkProof(output.proof))
@@ -253,6 +289,20 @@ export class Replication implements LinkHandlers {
     if (until === null || this.#heldUntil.get(author) === until) return
     this.#heldUntil.set(author, until)
     this.#publisher.publish({ type: 'Held', author, until })
+  }
+
+  /** Who has announced a great many logs, and brought nothing for the longest time, makes room for the others. */
+  onManyWanted(): void {
+    const links = [...this.#links]
+    const total = links.reduce((sum, { session }) => sum + session.wantedLogs, 0)
+    if (total <= MAX_WANTED_LOGS_TOTAL) return
+    const many = links.filter(({ session }) => session.wantedLogs > MANY_WANTED_LOGS)
+    const first = many.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
+    first.close(first.hasBroughtNews ? undefined : ANNOUNCES_ONLY)
+  }
+
+  turn(bringsNews: boolean): Promise<void> {
+    return this.#turns.next(bringsNews)
   }
 
   notice(link: PeerLink, output: Notice): void {
@@ -307,12 +357,21 @@ export class Replication implements LinkHandlers {
         for (const id of ids) this.#publisher.publish({ type: 'NodeUpsert', id: id.toString('hex') })
       }
     }
+    this.#checkRoom()
     for (const { hex } of forks) this.#publisher.publish({ type: 'ForkDetected', author: hex })
     for (const link of this.#links) {
       link.session.changed(runs, link === this.#ingesting)
       if (forks.length > 0) link.session.forked(forks)
       link.pump()
     }
+  }
+
+  /** Says once that no further authors are taken. */
+  #checkRoom(): void {
+    if (this.#saidFull || this.#options.store.hasRoom) return
+    this.#saidFull = true
+    const message = `${this.#options.store.logs().length} authors are here, as many as there may be: events of others are not taken`
+    this.#publisher.publish({ type: 'Problem', source: 'store', message })
   }
 
   /** Stores what was held back and is due, and comes back when more of it is. */

@@ -3,11 +3,14 @@ import type { Run } from '../event/run.ts'
 import { encodedRunBytes } from '../event/run.ts'
 import type { RangeRequest } from './messages.ts'
 import { encodeFork, encodeFrame } from './messages.ts'
+import { RepeatBudget } from './repeat-budget.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Replica } from './replica.ts'
 
 interface Serve {
   next: number
+  /** Up to here it has been sent before, or said to be there. */
+  again: number
   withPeaks: boolean
 }
 
@@ -20,6 +23,9 @@ export class Sender {
   #pushBytes = 0
   #inFlight: number[] = []
   #inFlightBytes = 0
+  readonly #repeats = new RepeatBudget()
+  /** When what the peer has been sent before may be sent again, in milliseconds; infinity if nothing waits for that. */
+  wakeAt: number = Infinity
   readonly #proofs: Buffer[] = []
   /** Forked logs of which the peer has the proof. */
   readonly #proven = new Set<string>()
@@ -43,17 +49,18 @@ export class Sender {
     const log = this.#replica.log(hex)
     if (log === undefined) return
     if (log.fork !== null) return this.sendProof(hex, log.fork)
+    const again = Math.max(this.#remote.lengthOf(hex), this.#serves.get(hex)?.again ?? 0)
     this.#serves.delete(hex)
     if (want !== 'since') this.#remote.set(hex, from)
     const { length } = log.mmr
     if (want === 'since') {
       const first = this.#replica.seqBefore(hex, from)
       this.#remote.set(hex, first)
-      this.#serves.set(hex, { next: first, withPeaks: true })
+      this.#serves.set(hex, { next: first, again, withPeaks: true })
     } else if (from >= log.start) {
       // Peaks are owed even to a peer that holds more than we do: then those at our end.
-      if (want === 'peaks') this.#serves.set(hex, { next: Math.min(from, length), withPeaks: true })
-      else if (from < length) this.#serves.set(hex, { next: from, withPeaks: false })
+      if (want === 'peaks') this.#serves.set(hex, { next: Math.min(from, length), again, withPeaks: true })
+      else if (from < length) this.#serves.set(hex, { next: from, again, withPeaks: false })
     }
   }
 
@@ -80,12 +87,12 @@ export class Sender {
   }
 
   /** The next message to send, or null while there is none or the peer has not acknowledged enough. */
-  next(): Buffer | null {
+  next(now: number): Buffer | null {
     const proof = this.#proofs.shift()
     if (proof !== undefined) return encodeFork(proof)
     if (this.#inFlightBytes >= SERVE_WINDOW_BYTES) return null
     const runs: Run[] = []
-    this.#takeServed(runs, this.#takePushes(runs))
+    this.#takeServed(runs, this.#takePushes(runs), now)
     if (runs.length === 0) return null
     const frame = encodeFrame(runs)
     this.#inFlight.push(frame.length)
@@ -106,15 +113,19 @@ export class Sender {
     return bytes
   }
 
-  #takeServed(runs: Run[], already: number): void {
+  #takeServed(runs: Run[], already: number, now: number): void {
     let bytes = already
+    this.wakeAt = Infinity
     for (const [hex, serve] of this.#serves) {
+      if (this.#mustWait(serve, now)) continue
       for (;;) {
         if (bytes >= FRAME_TARGET_BYTES || runs.length >= MAX_RUNS_PER_FRAME) return
         const run = this.#replica.readRun(hex, serve.next, FRAME_TARGET_BYTES - bytes, serve.withPeaks)
         if (run === null) break
         serve.next += run.events.length
-        bytes += encodedRunBytes(run)
+        const size = encodedRunBytes(run)
+        bytes += size
+        if (run.from < serve.again) this.#repeats.spend(size)
         runs.push(run)
         this.#remote.atLeast(hex, serve.next)
         if (serve.next >= (this.#replica.log(hex)?.mmr.length ?? 0)) break
@@ -122,6 +133,13 @@ export class Sender {
       }
       this.#serves.delete(hex)
     }
+  }
+
+  /** What a peer asks for again and again it gets, but not at the expense of others. */
+  #mustWait(serve: Serve, now: number): boolean {
+    const wait = serve.next < serve.again ? this.#repeats.wait(now) : 0
+    if (wait > 0) this.wakeAt = now + wait
+    return wait > 0
   }
 
   /** The peer has stored that many more frames. False if it was sent fewer. */

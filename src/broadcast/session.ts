@@ -6,7 +6,7 @@ import { admissionProof, checkAdmission } from './admission.ts'
 import { Comparison } from './comparison.ts'
 import { ControlBudget } from './control-budget.ts'
 import type { EndReason, Violation } from './end-reason.ts'
-import { END_REASONS } from './end-reason.ts'
+import { CLOSING, END_REASONS } from './end-reason.ts'
 import { Liveness } from './liveness.ts'
 import type { Head, HeadsKind, Message } from './messages.ts'
 import { Marking } from './marking.ts'
@@ -85,6 +85,11 @@ export class Session {
     return { length: this.#remote.lengthOf(hex), owes: this.#receiver.puller.isWanted(hex) }
   }
 
+  /** Logs that the peer has announced and that we lack, wholly or in part. */
+  get wantedLogs(): number {
+    return this.#receiver.puller.size + this.#comparison.unavailable
+  }
+
   /** True while neither side lacks anything of the other's, as far as both have said. */
   get inSync(): boolean {
     return this.#comparison.isEven && this.#isIdle
@@ -110,7 +115,7 @@ export class Session {
     if (message.type === 'hello') return this.#onHello(message.version, message.proof, now)
     if (!this.admitted) return this.#end('protocol-violation', `sent ${message.type} before it was admitted`)
     const isData = message.type === 'frame' || message.type === 'ack' || message.type === 'fork'
-    if (!isData && !this.#control.spend(now)) return this.#end('flood', 'sent too many control messages')
+    if (!isData && !this.#control.spend(message, now)) return this.#end('flood', 'sent too many control messages')
     if (this.#phase !== 'open' && message.type !== 'root' && message.type !== 'heads' && message.type !== 'ping') {
       return this.#end('protocol-violation', `sent ${message.type} before its heads`)
     }
@@ -158,8 +163,9 @@ export class Session {
     if (progress !== null) this.#effects.push({ type: 'progress', ...progress })
   }
 
-  proofIngested(valid: boolean): void {
-    if (!valid && !this.ended) this.#end('protocol-violation', 'sent a fork proof that proves nothing')
+  /** @param valid null: it was not looked at, or not kept, for want of room. */
+  proofIngested(valid: boolean | null): void {
+    if (valid === false && !this.ended) this.#end('protocol-violation', 'sent a fork proof that proves nothing')
   }
 
   /** Other sessions have let go of logs that they were pulling. */
@@ -176,8 +182,8 @@ export class Session {
   }
 
   /** Ends the session from our side. */
-  close(): void {
-    if (!this.ended) this.#end('closing', '')
+  close(violation: Violation = CLOSING): void {
+    if (!this.ended) this.#endFor(violation)
   }
 
   /** The connection is gone: nothing more can be sent. */
@@ -216,7 +222,7 @@ export class Session {
   #nextOpen(now: number): Buffer | null {
     const message = this.#receiver.next(now)
     if (message !== null) return message
-    const frame = this.#sender.next()
+    const frame = this.#sender.next(now)
     if (frame !== null) {
       this.#control.earn()
       return frame
@@ -235,7 +241,13 @@ export class Session {
     if (this.#phase !== 'open') return at
     const { puller } = this.#receiver
     if (this.#liveness.isBlocked) return Math.min(at, puller.wakeAt)
-    return Math.min(at, puller.wakeAt, this.#teller.wakeAt, this.inSync ? this.#marking.wakeAt : Infinity)
+    return Math.min(
+      at,
+      puller.wakeAt,
+      this.#teller.wakeAt,
+      this.#sender.wakeAt,
+      this.inSync ? this.#marking.wakeAt : Infinity,
+    )
   }
 
   get #stage(): 'hello' | 'meeting' | 'open' {
@@ -260,8 +272,7 @@ export class Session {
   }
 
   #onGoodbye(code: number): void {
-    const reason = END_REASONS[code] ?? 'closing'
-    this.#finish({ type: 'end', reason, detail: '', byPeer: true, farewell: null })
+    this.#finish({ type: 'end', reason: END_REASONS[code] ?? 'closing', detail: '', byPeer: true, farewell: null })
   }
 
   #onMessage(message: Message, bytes: number, now: number): void {
@@ -333,7 +344,8 @@ export class Session {
   #onFork(proof: Buffer, bytes: number): void {
     const hex = toHex(proof.subarray(0, 32))
     this.#sender.knowsProof(hex)
-    if (this.#replica.log(hex)?.fork == null) {
+    const log = this.#replica.log(hex)
+    if (log === undefined ? this.#replica.hasRoom : log.fork === null) {
       this.#effects.push({ type: 'ingest-proof', proof })
       return
     }

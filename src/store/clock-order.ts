@@ -3,7 +3,6 @@ import type { Timestamp } from '../event/clock.ts'
 import { compareTimestamps } from '../event/clock.ts'
 import type { EventTable } from './event-table.ts'
 import type { Log } from './log.ts'
-import { startOf } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 /** Rows that are read ahead of each log. */
@@ -78,7 +77,7 @@ export class ClockOrder {
   }
 
   *#rowsFrom(log: Log, from: ClockPlace | null, included: boolean): Generator<ClockRow> {
-    const seq = from === null ? startOf(log) : this.#seqFrom(log, from, included)
+    const seq = from === null ? log.start : this.#seqFrom(log, from, included)
     for (const { position, count } of this.#table.stretches(log, seq)) {
       const end = position + count
       for (let next = position; next < end;) {
@@ -110,7 +109,7 @@ export class ClockOrder {
     }
     let high = log.mmr.length
     if (!isAfter(log)) return high
-    let low = startOf(log)
+    let low = log.start
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
       const found = this.#readableFrom(log, middle)

@@ -41,6 +41,8 @@ export interface EventStoreOptions {
   readOnly?: boolean
   /** Logs of which nothing is here yet begin in the middle: with their last events, or those since a time (ms). */
   beginning?: Beginning | null
+  /** Logs that are kept at most; default `MAX_LOGS`. */
+  maxLogs?: number
   /** Milliseconds since 1970. */
   now?: () => number
 }
@@ -100,7 +102,7 @@ export class EventStore {
     const { seed, isNew } = authorSeed(opened, options)
     this.#noiseSeed = hash(Buffer.from('peerlog 1 noise\0', 'utf8'), seed)
     this.#clock = new HybridClock(this.#now)
-    this.#logs = new Logs(db)
+    this.#logs = new Logs(db, options.maxLogs)
     this.#table = new EventTable(db)
     this.#ids = new IdIndex(db)
     this.#held = new HeldRuns(db)
@@ -232,14 +234,21 @@ export class EventStore {
     return this.#stage(count, (staged) => runs.map((run) => this.#writer.storeRun(run, staged)))
   }
 
-  /** Takes a proof that an author forked, from whomever; false if it proves nothing. */
-  ingestForkProof(proof: Buffer): boolean {
+  /** Takes a proof that an author forked, from whomever; null if there was no room for it, false if it proves nothing. */
+  ingestForkProof(proof: Buffer): boolean | null {
     this.#checkWritable()
     const author = checkForkProof(proof, this.#options.keys.tag)
     if (author === null) return false
-    const log = this.#logs.get(author.toString('hex')) ?? this.#logs.empty(author)
-    if (log.fork === null) this.#stage(0, (staged) => this.#writer.freeze(log, Buffer.from(proof), staged))
-    return true
+    const known = this.#logs.get(author.toString('hex'))
+    if (known === undefined && !this.#logs.hasRoomFor(1)) return null
+    const log = known ?? this.#logs.empty(author)
+    if (log.fork !== null) return true
+    return this.#stage(0, (staged) => this.#writer.freeze(log, Buffer.from(proof), staged)) ? true : null
+  }
+
+  /** True while logs of further authors are taken. */
+  get hasRoom(): boolean {
+    return this.#logs.hasRoomFor(1)
   }
 
   /** One transaction on other authors' logs, and then everybody is told. */

@@ -6,7 +6,6 @@ import type { Run } from '../event/run.ts'
 import type { Signature } from '../event/signature.ts'
 import { idStart } from './id-index.ts'
 import type { Log } from './log.ts'
-import { startOf } from './log.ts'
 import type { Database, Statement } from './sqlite.ts'
 import { corruptFile } from './sqlite.ts'
 
@@ -252,7 +251,7 @@ export class EventTable {
 
   /** Where the log's events before `end` lie, the last stretch first. */
   *stretchesBefore(log: Log, end: number): Generator<Stretch> {
-    const start = startOf(log)
+    const start = log.start
     for (let seq = end; seq > start;) {
       const extent = this.#findExtent.get(log.no, seq - 1)
       if (extent === undefined) throw corruptFile('an event has no place')

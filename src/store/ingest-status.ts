@@ -16,3 +16,5 @@ export type IngestStatus =
   | 'forked'
   /** The log has been frozen before. */
   | 'frozen'
+  /** There are as many logs, or proofs of forks, as may be: nothing of it was kept. */
+  | 'no-room'

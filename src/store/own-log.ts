@@ -71,7 +71,7 @@ export class OwnLog {
   readonly #keys: DatabaseKeys
   readonly #clock: HybridClock
   /** Heads of other logs since our last event, in the order of their arrival. */
-  readonly #seen = new Map<string, Link>()
+  readonly #seen = new Map<string, Omit<Link, 'author'>>()
 
   constructor(keyPair: AuthorKeyPair, keys: DatabaseKeys, clock: HybridClock) {
     this.keyPair = keyPair
@@ -81,11 +81,11 @@ export class OwnLog {
   }
 
   /** Takes note of another author's new head. It is to be here with all of its causes: who links it makes them causes too. */
-  see(head: Link): void {
-    const hex = toHex(head.author)
+  see({ author, seq, time, tick }: Link): void {
+    const hex = toHex(author)
     if (hex === this.hex) return
     this.#seen.delete(hex)
-    this.#seen.set(hex, head)
+    this.#seen.set(hex, { seq, time, tick })
   }
 
   /** Forgets the heads that the stored events have linked. */
@@ -101,9 +101,9 @@ export class OwnLog {
     if (this.#seen.size === 0) return []
     const room = MAX_EVENT_BYTES - largestSize(event)
     const links: Link[] = []
-    for (const link of this.#seen.values()) {
+    for (const [hex, head] of this.#seen) {
       if (links.length === MAX_LINKS || (links.length + 1) * 48 > room) break
-      links.push(link)
+      links.push({ author: Buffer.from(hex, 'hex'), ...head })
     }
     return links.sort((a, b) => Buffer.compare(a.author, b.author))
   }

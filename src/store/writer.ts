@@ -15,6 +15,7 @@ import type { HeldRuns } from './held-runs.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import { checkRun } from './ingest.ts'
 import type { Log } from './log.ts'
+import { changedLog } from './log.ts'
 import type { Logs } from './logs.ts'
 import type { NewEvent, Segment } from './own-log.ts'
 import type { Event } from './stored-event.ts'
@@ -22,6 +23,8 @@ import type { Event } from './stored-event.ts'
 /** What a transaction will have changed once it is committed. */
 export class Staged {
   readonly logs: Map<string, Log> = new Map()
+  /** Of them, those that were not here before. */
+  newLogs = 0
   readonly commit: Commit = { runs: [], forks: [] }
 }
 
@@ -68,17 +71,20 @@ export class Writer {
     }
     this.#table.checkpoint(log, after, sizeOf(run.events))
     const { time, tick } = bodies.at(-1) as EventBody
-    return { ...log, mmr: after, root, position: this.#table.nextPosition - 1, time, tick }
+    return changedLog(log, { mmr: after, root, position: this.#table.nextPosition - 1, time, tick })
   }
 
   /** Stores what a received run adds to its log, if its author has signed it. */
   storeRun(received: Run, staged: Staged): IngestStatus {
     const hex = received.author.toString('hex')
-    const known = staged.logs.get(hex) ?? this.#parts.logs.get(hex) ?? this.#parts.logs.empty(received.author)
-    const check = checkRun(received, known, this.#table, this.#parts.keys.tag, this.#parts.mayBegin)
+    const { logs, keys, mayBegin } = this.#parts
+    const stored = staged.logs.get(hex) ?? logs.get(hex)
+    if (stored === undefined && !logs.hasRoomFor(staged.newLogs + 1)) return 'no-room'
+    const known = stored ?? logs.empty(received.author)
+    const check = checkRun(received, known, this.#table, keys.tag, mayBegin)
     if (!('run' in check)) {
-      if (check.proof !== undefined) this.freeze(known, check.proof, staged)
-      return check.status
+      if (check.proof === undefined) return check.status
+      return this.freeze(known, check.proof, staged) ? check.status : 'no-room'
     }
     const { run, verified } = check
     const bodies = run.events.map((bytes, i) => {
@@ -106,14 +112,9 @@ export class Writer {
     this.#table.insert(log, run, verified.ids, indexes)
     this.#table.checkpoint(log, verified.mmr, sizeOf(run.events))
     const { time, tick } = clock
-    const after: Log = {
-      ...log,
-      mmr: verified.mmr,
-      root: verified.mmr.root(),
-      position: this.#table.nextPosition - 1,
-      time,
-      tick,
-    }
+    const position = this.#table.nextPosition - 1
+    const after = changedLog(log, { mmr: verified.mmr, root: verified.mmr.root(), position, time, tick })
+    if (stored === undefined) staged.newLogs++
     staged.logs.set(hex, after)
     this.#parts.causal.arrived(log, after, linked, staged.logs)
     staged.commit.runs.push({ run, ids: verified.ids, log: after, local: hex === this.#parts.ownAuthor })
@@ -122,17 +123,19 @@ export class Writer {
 
   #begin(log: Log, { from, peaks }: Run): Log {
     const mmr = Mmr.from(from, peaks as Buffer)
-    const begun = { ...log, start: from, mmr, root: mmr.root() }
+    const begun = changedLog(log, { start: from, mmr, root: mmr.root() })
     this.#table.begin(begun)
     return begun
   }
 
-  /** Stops a log for good: its author has signed two contradicting histories. */
-  freeze(log: Log, proof: Buffer, staged: Staged): void {
-    const frozen: Log = { ...log, fork: proof }
+  /** Stops a log for good: its author has signed two contradicting histories. False if there is no room for the proof. */
+  freeze(log: Log, proof: Buffer, staged: Staged): boolean {
+    if (!this.#parts.logs.hasRoomForFork(proof)) return false
+    const frozen = changedLog(log, { fork: proof })
     staged.logs.set(log.hex, frozen)
     this.#parts.causal.frozen(frozen, staged.logs)
     staged.commit.forks.push(frozen)
+    return true
   }
 }
 

@@ -6,6 +6,7 @@ import * as messages from '../../src/broadcast/messages.ts'
 import type { SessionEnd } from '../../src/broadcast/peer-link.ts'
 import { PeerLink } from '../../src/broadcast/peer-link.ts'
 import { Session } from '../../src/broadcast/session.ts'
+import { Turns } from '../../src/broadcast/turns.ts'
 import type { Connection } from '../../src/transport/transport.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
 import { keys, World } from './world.ts'
@@ -62,12 +63,10 @@ function link(): {
   const admissionKey = keys.admission
   const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey, replica, claims, marks: [] })
   const ingest = vi.fn()
-  const link = new PeerLink(connection, session, 'test', {
-    now: () => Date.now(),
-    ingest,
-    notice: () => {},
-    pumped: () => {},
-  })
+  const turns = new Turns()
+  const turn = (bringsNews: boolean): Promise<void> => turns.next(bringsNews)
+  const handlers = { now: () => Date.now(), ingest, notice: () => {}, pumped: () => {}, onManyWanted: () => {}, turn }
+  const link = new PeerLink(connection, session, 'test', handlers)
   return { connection, link, end: link.run(), ingest }
 }
 

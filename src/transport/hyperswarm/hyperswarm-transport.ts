@@ -205,9 +205,12 @@ class HyperswarmTransport implements Transport {
   #refuses(stream: NoiseSecretStream): boolean {
     if (equalBytes(stream.remotePublicKey, this.publicKey)) return true
     if (stream.isInitiator) return false
-    let incoming = 0
-    for (const link of this.#links) if (link.incoming) incoming++
-    return incoming >= MAX_INCOMING_PEERS
+    const incoming = [...this.#links].filter((link) => link.incoming && !link.ending)
+    if (incoming.length < MAX_INCOMING_PEERS) return false
+    // Whoever only holds a place keeps nobody out.
+    const oldest = incoming.find((link) => link.idle)
+    oldest?.destroy()
+    return oldest === undefined
   }
 
   #onChannel(topic: Topic, channel: Channel): void {

@@ -69,6 +69,15 @@ export class Link {
     if (!this.#mux.busy && this.#idleTimer === null) this.#destroyAfter(this.#timeoutMs)
   }
 
+  /** Whether it is of no use to any topic, now: it may come to be, or is ending. */
+  get idle(): boolean {
+    return !this.#mux.live
+  }
+
+  get ending(): boolean {
+    return this.#stream.destroying
+  }
+
   /** Whether a channel is live, or closing and not yet acknowledged. */
   get busy(): boolean {
     return this.#mux.busy

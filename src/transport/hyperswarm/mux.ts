@@ -71,6 +71,12 @@ export class Mux {
     stream.on('close', () => this.#onLost())
   }
 
+  /** Whether any channel is live. */
+  get live(): boolean {
+    for (const slot of this.#slots.values()) if (slot.state === 'live') return true
+    return false
+  }
+
   /** Whether any channel is live, or closing and not yet acknowledged. */
   get busy(): boolean {
     for (const slot of this.#slots.values()) if (slot.channel !== null) return true

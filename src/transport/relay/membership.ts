@@ -1,11 +1,11 @@
 import { encodeFrame } from 'peerlog-relay/frames'
 import { Backoff } from '../../base/backoff.ts'
-import { MAX_INCOMING_PEERS } from '../../base/limits.ts'
+import { MAX_HANDSHAKES, MAX_INCOMING_PEERS, NEWCOMER_GRACE_MS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
-import { HEALTHY_MS, REJOIN_MS } from './limits.ts'
+import { HEALTHY_MS, REJOIN_MS, STUCK_HANDSHAKES_MS } from './limits.ts'
 import { type RelayConnection, establish } from './relay-connection.ts'
 import type { RelaySocket } from './relay-socket.ts'
 import { rendezvousOf, sealCard } from './rendezvous.ts'
@@ -23,7 +23,10 @@ export interface MembershipOptions {
 /** One run of connect(). */
 interface Iteration {
   feed: ConnectionFeed
-  handshakes: Set<ChannelDuplex>
+  /** With the time when they began, the oldest first. */
+  handshakes: Map<ChannelDuplex, number>
+  /** Runs while there are as many handshakes as may be. */
+  crowded: NodeJS.Timeout | undefined
   connections: Set<RelayConnection>
 }
 
@@ -64,7 +67,7 @@ export class Membership {
   iterate(signal: AbortSignal | undefined): ConnectionFeed {
     assertNoIteration(this.#iteration?.feed)
     const feed = new ConnectionFeed(signal, () => this.#end(iteration))
-    const iteration: Iteration = { feed, handshakes: new Set(), connections: new Set() }
+    const iteration: Iteration = { feed, handshakes: new Map(), crowded: undefined, connections: new Set() }
     if (feed.ended) return feed
     this.#iteration = iteration
     this.#backoff.reset()
@@ -114,22 +117,48 @@ export class Membership {
   onPeer(channel: ChannelDuplex, initiator: boolean): boolean {
     const iteration = this.#iteration
     if (iteration === null || iteration.feed.ended) return false
-    if (iteration.handshakes.size + iteration.connections.size >= MAX_INCOMING_PEERS) return false
+    if (iteration.connections.size >= MAX_INCOMING_PEERS) return false
+    if (!this.#makeRoom(iteration)) return false
     void this.#meet(channel, initiator, iteration)
     return true
+  }
+
+  /** Bounds the handshakes: whoever never finishes one keeps nobody out. False if all of them are young. */
+  #makeRoom(iteration: Iteration): boolean {
+    const [oldest] = iteration.handshakes
+    if (oldest === undefined || iteration.handshakes.size < MAX_HANDSHAKES) return true
+    iteration.crowded ??= setTimeout(() => this.#dropStuck(iteration), STUCK_HANDSHAKES_MS)
+    const [channel, since] = oldest
+    if (performance.now() - since < NEWCOMER_GRACE_MS) return false
+    iteration.handshakes.delete(channel)
+    channel.destroy()
+    return true
+  }
+
+  /** The relay pairs us with those that it has, at random: where few of them are of use, others must be tried soon. */
+  #dropStuck(iteration: Iteration): void {
+    iteration.crowded = undefined
+    const before = performance.now() - STUCK_HANDSHAKES_MS / 2
+    for (const [channel, since] of iteration.handshakes) {
+      if (since > before) continue
+      iteration.handshakes.delete(channel)
+      channel.destroy()
+    }
+    this.#joinAfter(this.#backoff.next())
   }
 
   /** From the handshake to the end of the connection. */
   async #meet(channel: ChannelDuplex, initiator: boolean, iteration: Iteration): Promise<void> {
     const { keyPair, timeoutMs } = this.#options
     let lookAgain = true
-    iteration.handshakes.add(channel)
+    iteration.handshakes.set(channel, performance.now())
     try {
       const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
       iteration.handshakes.delete(channel)
       lookAgain = await this.#keep(connection, iteration)
     } catch {
-      // It was no peer of ours, or is gone again.
+      // It was no peer of ours, or is gone again; or had to give way.
+      lookAgain = iteration.handshakes.has(channel)
     }
     iteration.handshakes.delete(channel)
     if (lookAgain && this.#iteration === iteration) this.#joinAfter(this.#backoff.next())
@@ -155,7 +184,8 @@ export class Membership {
 
   async #end(iteration: Iteration): Promise<void> {
     if (this.#iteration === iteration) this.#iteration = null
-    for (const channel of iteration.handshakes) channel.destroy()
+    clearTimeout(iteration.crowded)
+    for (const channel of iteration.handshakes.keys()) channel.destroy()
     await Promise.all([...iteration.connections].map((connection) => connection.close()))
     // Leaves the topic, unless it was announced or another iteration has begun; that one can now have these peers.
     this.join()
