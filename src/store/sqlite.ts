@@ -239,6 +239,12 @@ export function corruptFile(what: string): PeerlogError {
   })
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  SQLITE_FULL: 'Free some disk space; nothing was lost',
+  // Where nobody has it open, SQLite makes its own files beside it even to read it.
+  SQLITE_CANTOPEN: 'Check its permissions and those of its folder; copy it to a folder that can be written to',
+}
+
 /** A PeerlogError that says what can be done about what SQLite reports. */
 export function translateError(error: unknown, file: string): unknown {
   if (!(error instanceof Sqlite.SqliteError)) return error
@@ -255,6 +261,6 @@ export function translateError(error: unknown, file: string): unknown {
       cause: error,
     })
   }
-  const hint = code === 'SQLITE_FULL' ? 'Free some disk space; nothing was lost' : 'Check its permissions and the disk'
+  const hint = HINTS[code] ?? 'Check its permissions and the disk'
   return new PeerlogError('FILE_UNUSABLE', `can't use ${file}: ${message} (${code})`, { hint, cause: error })
 }

@@ -133,7 +133,7 @@ describe.skipIf(noShim !== null)(`a power cut${noShim === null ? '' : ` (${noShi
   ] as const)(
     'with %s durability each commit is synced that often before it is acknowledged: %i',
     async (durability, times) => {
-      const disk = await record(durability, [{ groups: 200 }])
+      const disk = await record(durability, [{ groups: 120 }])
       let before = 0
       const syncs = disk.linesAt('kept').map((call) => {
         disk.advance(call)
@@ -142,10 +142,10 @@ describe.skipIf(noShim !== null)(`a power cut${noShim === null ? '' : ` (${noShi
         before = sum
         return since
       })
-      expect(syncs).toHaveLength(200)
+      expect(syncs).toHaveLength(120)
       // The first follows the creation of the file, which is always synced.
-      expect(syncs.slice(1)).toEqual(Array.from({ length: 199 }, () => times))
-      counts.push(`syncs per commit with ${durability} ${times} (199 commits)`)
+      expect(syncs.slice(1)).toEqual(Array.from({ length: 119 }, () => times))
+      counts.push(`syncs per commit with ${durability} ${times} (119 commits)`)
     },
   )
 })
