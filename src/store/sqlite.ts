@@ -255,7 +255,8 @@ export function translateError(error: unknown, file: string): unknown {
       cause: error,
     })
   }
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
+  // What we ask is always the same: if it makes no sense to SQLite, then the tables are not ours any more.
+  if (/^SQLITE_(CORRUPT|NOTADB|ERROR)/.test(code)) {
     return new PeerlogError('CORRUPT_FILE', `${file} is damaged: ${message}`, {
       hint: 'Restore it from a copy, or move it away and let the peers fill a new one',
       cause: error,
