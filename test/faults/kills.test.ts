@@ -1,9 +1,20 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { ID_INDEX_BATCH } from '../../src/base/limits.ts'
+import { ID_INDEX_BATCH, MAX_CLOCK_AHEAD_MS } from '../../src/base/limits.ts'
 import type { EventStore } from '../../src/store/event-store.ts'
-import { expectSound, item, openStore, sealed, SEED, seed, tempFile, tempFolder } from '../store/stores.ts'
+import {
+  Author,
+  everything,
+  expectSound,
+  item,
+  openStore,
+  sealed,
+  SEED,
+  seed,
+  tempFile,
+  tempFolder,
+} from '../store/stores.ts'
 import { dice } from './dice.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 import { integrity, Ledger, show } from './ledger.ts'
@@ -168,14 +179,13 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
   /** Kills a process at its first call, the next one at its second, until one reaches its end. */
   async function sweep(
     kind: string,
-    step: number,
     from: string | null,
     prepare: (file: string) => void,
     options: Partial<VictimOptions>,
   ): Promise<void> {
-    let ended = false
+    const seen = { end: false }
     function* points(): Generator<number> {
-      for (let at = 1; !ended; at += step) yield at
+      for (let at = 1; !seen.end; at++) yield at
     }
     await inPairs(points(), async (at) => {
       const file = tempFile()
@@ -184,7 +194,7 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
       const end = await new Victim('victim', victim(file, { task: 'close', first: 1_000_000, ...options }), {
         fault,
       }).end()
-      ended ||= !end.killed
+      seen.end ||= !end.killed
       if (end.killed) count(kind)
       const ledger = new Ledger()
       ledger.note(end.lines)
@@ -195,19 +205,44 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
       count(kind, ledger)
       fs.rmSync(path.dirname(file), { recursive: true })
     })
-    expect(ended).toBe(true)
+    expect(seen.end).toBe(true)
   }
 
   it('at every call of creating a database', { timeout: LIMIT_MS }, async () => {
-    await sweep('creation', 1, null, () => undefined, { groups: 1, shape: 'single' })
+    await sweep('creation', null, () => undefined, { groups: 1, shape: 'single' })
   })
 
   it('at every call of migrating one', { timeout: LIMIT_MS }, async () => {
     const old = path.join(import.meta.dirname, '../store/fixtures/schema-1.db')
-    await sweep('migration', 1, null, (file) => fs.copyFileSync(old, file), { groups: 1, shape: 'single' })
+    await sweep('migration', null, (file) => fs.copyFileSync(old, file), { groups: 1, shape: 'single' })
+  })
+
+  it('at every call of storing what was held back', { timeout: LIMIT_MS }, async () => {
+    const ahead = 2 * MAX_CLOCK_AHEAD_MS
+    let ended = false
+    for (let at = 1; !ended; at++) {
+      const file = tempFile()
+      const author = new Author(1, sealed)
+        .write({ time: Date.now() + ahead })
+        .write({ time: Date.now() + ahead, tick: 1 })
+      const before = openStore({ path: file, keys: sealed })
+      expect(before.ingest([author.run()])).toEqual(['held'])
+      before.close()
+      const fault: Fault = { do: at % 2 === 0 ? 'kill' : 'tear', at, from: 'opened' }
+      const end = await new Victim('victim', victim(file, { task: 'release', ahead }), { fault }).end()
+      ended = !end.killed
+      if (end.killed) count('held')
+      const store = openStore({ path: file, keys: sealed, now: () => Date.now() + ahead })
+      expect(store.releaseHeld()).toBeNull()
+      expect(everything(store).map(({ id }) => id)).toEqual(author.ids)
+      expect(store.heldUntil(author.hex)).toBeNull()
+      expectSound(store)
+      store.close()
+      expect(integrity(file)).toBe('ok')
+    }
   })
 
   it('at every call of closing one', { timeout: LIMIT_MS }, async () => {
-    await sweep('close', 1, 'closing', () => undefined, { groups: 6, shape: 'single', bytes: 24_000, seed: SEED })
+    await sweep('close', 'closing', () => undefined, { groups: 6, shape: 'single', bytes: 24_000, seed: SEED })
   })
 })
