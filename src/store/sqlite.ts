@@ -255,8 +255,8 @@ export function translateError(error: unknown, file: string): unknown {
       cause: error,
     })
   }
-  // What we ask is always the same: if it makes no sense to SQLite, then the tables are not ours any more.
-  if (/^SQLITE_(CORRUPT|NOTADB|ERROR)/.test(code)) {
+  // What we ask is always the same: if SQLite can't make sense of it, or of what we add, the tables are not as we left them.
+  if (/^SQLITE_(CORRUPT|NOTADB|ERROR|CONSTRAINT)/.test(code)) {
     return new PeerlogError('CORRUPT_FILE', `${file} is damaged: ${message}`, {
       hint: 'Restore it from a copy, or move it away and let the peers fill a new one',
       cause: error,
