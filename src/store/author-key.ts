@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import path from 'node:path'
 import { randomBytes } from 'node:crypto'
 import * as v from 'valibot'
 import { PeerlogError } from '../base/errors.ts'
@@ -68,4 +69,17 @@ export function writeAuthorSeed(file: string, databaseTag: Uint8Array, seed: Uin
     fs.closeSync(descriptor)
   }
   fs.renameSync(draft, file)
+  syncFolder(path.dirname(file))
+}
+
+/** A renamed file survives the loss of power under its new name only once its folder has been synced. */
+function syncFolder(folder: string): void {
+  // Windows can't sync a folder, and has no need to.
+  if (process.platform === 'win32') return
+  const descriptor = fs.openSync(folder, 'r')
+  try {
+    fs.fsyncSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
 }

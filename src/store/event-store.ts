@@ -21,6 +21,7 @@ import type { Log } from './log.ts'
 import { Logs } from './logs.ts'
 import { Marks } from './marks.ts'
 import type { NewEvent } from './own-log.ts'
+import { checkOwnHead } from './own-head.ts'
 import { checkEventSize, OwnLog } from './own-log.ts'
 import type { FollowableOrder } from './reader.ts'
 import { EventReader } from './reader.ts'
@@ -84,7 +85,9 @@ export class EventStore {
       inspect: (db) => checkIdentity(db, options),
     })
     try {
-      return new EventStore(options, opened)
+      const store = new EventStore(options, opened)
+      checkOwnHead(store.log(store.author), store.#table, options.keys.tag)
+      return store
     } catch (error) {
       opened.close()
       throw translateError(error, options.path)

@@ -46,6 +46,8 @@ export class Logs {
        ON CONFLICT (no) DO UPDATE SET start = excluded.start, length = excluded.length, peaks = excluded.peaks, position = excluded.position,
          time = excluded.time, tick = excluded.tick, fork = excluded.fork`,
     )
+    // Under a wrong key a log would be taken for one of which nothing is here yet: our own would begin a second time.
+    if (db.pragma('integrity_check(authors)', { simple: true }) !== 'ok') throw corruptFile('the logs are not in order')
     for (const row of db.prepare<[], AuthorRow>('SELECT * FROM authors ORDER BY key').iterate()) {
       if (row.peaks.length !== peaksBytes(row.length)) throw corruptFile('the state of a log does not fit its length')
       const mmr = Mmr.from(row.length, row.peaks)

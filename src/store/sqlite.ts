@@ -36,6 +36,7 @@ export interface OpenDatabase {
 
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1')
 const HEADER_BYTES = 100
+const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex')
 const CACHE_KIB = 32 * 1024
 /** Pages in the write-ahead log before they are moved to the file: 16 MiB. */
 const CHECKPOINT_PAGES = 4096
@@ -129,7 +130,7 @@ function inspectFile(file: string, readOnly: boolean): { created: boolean } {
   if (stat !== null && !stat.isFile()) {
     throw new PeerlogError('FILE_UNUSABLE', `${file} is not a file`, { hint: 'Give the path of a database file' })
   }
-  if (stat === null || stat.size === 0) {
+  if (stat === null || stat.size === 0 || isHalfMade(file)) {
     if (!readOnly) return { created: true }
     throw new PeerlogError('FILE_UNUSABLE', `there is no database at ${file}`, {
       hint: 'Check the path; the file is created when it is opened for writing',
@@ -137,6 +138,17 @@ function inspectFile(file: string, readOnly: boolean): { created: boolean } {
   }
   checkHeader(file)
   return { created: false }
+}
+
+/**
+ * True if the power failed while the first page of a new file was being written: there is no header yet, and a journal
+ * that says the file was empty. SQLite makes it so again.
+ */
+function isHalfMade(file: string): boolean {
+  if (readHeader(file).subarray(0, MAGIC.length).equals(MAGIC)) return false
+  const journal = `${fs.realpathSync(file)}-journal`
+  const header = statOrNull(journal) === null ? MAGIC : readHeader(journal)
+  return header.subarray(0, JOURNAL_MAGIC.length).equals(JOURNAL_MAGIC) && header.readUInt32BE(16) === 0
 }
 
 /** A handle that may write takes SQLite's own files away again when it closes; one that may not leaves them behind. */
@@ -181,9 +193,10 @@ function readHeader(file: string): Buffer {
 
 /** Looks at the fixed fields of the SQLite file format: application id, schema version, size in pages. */
 function checkHeader(file: string): void {
-  // With a write-ahead log beside it, pages may be on their way into the file, or have been when a process was killed:
-  // SQLite goes on with that, and finds out itself if any are missing.
-  const underWay = (statOrNull(`${fs.realpathSync(file)}-wal`)?.size ?? 0) > 0
+  // With a journal or a write-ahead log beside it, pages may be on their way into the file, or have been when a process
+  // was killed: SQLite goes on with that, and finds out itself if any are missing.
+  const real = fs.realpathSync(file)
+  const underWay = ['-wal', '-journal'].some((suffix) => (statOrNull(real + suffix)?.size ?? 0) > 0)
   const header = readHeader(file)
   const size = statOrNull(file)?.size ?? 0
   if (header.length < HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) {
@@ -252,6 +265,12 @@ export function corruptFile(what: string): PeerlogError {
   })
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  SQLITE_FULL: 'Free some disk space; nothing was lost',
+  // Where nobody has it open, SQLite makes its own files beside it even to read it.
+  SQLITE_CANTOPEN: 'Check its permissions and those of its folder; copy it to a folder that can be written to',
+}
+
 /** A PeerlogError that says what can be done about what SQLite reports. */
 export function translateError(error: unknown, file: string): unknown {
   if (!(error instanceof Sqlite.SqliteError)) return error
@@ -262,12 +281,13 @@ export function translateError(error: unknown, file: string): unknown {
       cause: error,
     })
   }
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
+  // What we ask is always the same: if SQLite can't make sense of it, or of what we add, the tables are not as we left them.
+  if (/^SQLITE_(CORRUPT|NOTADB|ERROR|CONSTRAINT)/.test(code)) {
     return new PeerlogError('CORRUPT_FILE', `${file} is damaged: ${message}`, {
       hint: 'Restore it from a copy, or move it away and let the peers fill a new one',
       cause: error,
     })
   }
-  const hint = code === 'SQLITE_FULL' ? 'Free some disk space; nothing was lost' : 'Check its permissions and the disk'
+  const hint = HINTS[code] ?? 'Check its permissions and the disk'
   return new PeerlogError('FILE_UNUSABLE', `can't use ${file}: ${message} (${code})`, { hint, cause: error })
 }

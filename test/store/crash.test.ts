@@ -3,10 +3,14 @@ import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { SCHEMA_VERSION } from '../../src/store/schema.ts'
+import { dice } from '../faults/dice.ts'
+import { integrity } from '../faults/ledger.ts'
 import { startChild } from './children.ts'
 import {
   everything,
+  expectError,
   expectSound,
+  fingerprints,
   item,
   openStore,
   PLENTY,
@@ -18,24 +22,6 @@ import {
   tempFile,
   tempFolder,
 } from './stores.ts'
-
-/** Mulberry32: the same rounds in every run, unless PEERLOG_SEED says another. */
-function dice(start: number): () => number {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-function integrity(file: string): unknown {
-  const db = new Sqlite(file, { readonly: true })
-  const answer = db.pragma('integrity_check', { simple: true })
-  db.close()
-  return answer
-}
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -133,6 +119,18 @@ describe('a process that is killed', () => {
   })
 })
 
+/** A hot journal of a file that was empty: its header, no pages, zero pages before. */
+function emptyJournal(): Buffer {
+  const journal = Buffer.alloc(512)
+  Buffer.from('d9d505f920a163d7', 'hex').copy(journal)
+  journal.writeUInt32BE(0, 8)
+  journal.writeUInt32BE(1, 12)
+  journal.writeUInt32BE(0, 16)
+  journal.writeUInt32BE(512, 20)
+  journal.writeUInt32BE(4096, 24)
+  return journal
+}
+
 describe('a file as a killed process leaves it', () => {
   /** The file and its write-ahead log as they are now, under another name: what would be left of them. */
   function left(file: string): string {
@@ -173,18 +171,39 @@ describe('a file as a killed process leaves it', () => {
     raw.exec('COMMIT')
     raw.close()
     const first = fs.readFileSync(file)
-    // A hot journal of a file that was empty: its header, no pages, zero pages before.
-    const journal = Buffer.alloc(512)
-    Buffer.from('d9d505f920a163d7', 'hex').copy(journal)
-    journal.writeUInt32BE(0, 8)
-    journal.writeUInt32BE(1, 12)
-    journal.writeUInt32BE(0, 16)
-    journal.writeUInt32BE(512, 20)
-    journal.writeUInt32BE(4096, 24)
     fs.writeFileSync(file, first)
-    fs.writeFileSync(`${file}-journal`, journal)
+    fs.writeFileSync(`${file}-journal`, emptyJournal())
     for (let i = 0; i < 3; i++) openStore({ path: file }).close()
     expect(fs.readFileSync(file).readUInt32BE(68)).toBe(0x504c4f47)
+  })
+
+  it.each([
+    ['zeros', Buffer.alloc(4096)],
+    ['a sector of it', null],
+  ])('when the power failed while its first page was written: %s', async (_, bytes) => {
+    const file = tempFile()
+    openStore({ path: file }).close()
+    const whole = fs.readFileSync(file)
+    fs.rmSync(file)
+    fs.writeFileSync(file, bytes ?? whole.subarray(0, 512))
+    fs.writeFileSync(`${file}-journal`, emptyJournal())
+    expectError(bytes === null ? 'OLDER_SCHEMA' : 'FILE_UNUSABLE', () => openStore({ path: file, readOnly: true }))
+    const store = openStore({ path: file })
+    await store.append([item('a')])
+    expectSound(store)
+    store.close()
+    expect(integrity(file)).toBe('ok')
+  })
+
+  it('is not seen in a file of somebody else with any other file beside it', () => {
+    for (const beside of [Buffer.from('Dear journal,\n'.repeat(100)), Buffer.alloc(512), Buffer.alloc(0)]) {
+      const file = tempFile()
+      fs.writeFileSync(file, 'Dear diary,\n'.repeat(100))
+      fs.writeFileSync(`${file}-journal`, beside)
+      const before = fingerprints(path.dirname(file))
+      expectError('FOREIGN_FILE', () => openStore({ path: file }))
+      expect(fingerprints(path.dirname(file))).toEqual(before)
+    }
   })
 
   it('by a newer peerlog whose schema version is still in the write-ahead log', () => {
