@@ -1,52 +1,29 @@
-import { fromHex, toHex } from '../base/bytes.ts'
+import { fromHex } from '../base/bytes.ts'
 import { PeerlogError } from '../base/errors.ts'
-import { hash } from '../base/hash.ts'
 import type { Beginning } from '../event/beginning.ts'
-import { HybridClock } from '../event/clock.ts'
 import { checkForkProof } from '../event/fork.ts'
-import type { DatabaseKeys } from '../event/keys.ts'
 import type { Run } from '../event/run.ts'
-import { authorKeyPair } from '../event/signature.ts'
 import type { SubjectPattern } from '../event/subject.ts'
 import { AppendQueue } from './append-queue.ts'
-import { CausalOrder } from './causal-order.ts'
 import type { Commit, StoredRun } from './commit.ts'
-import { EventTable } from './event-table.ts'
 import { Followers } from './followers.ts'
-import { HeldRuns } from './held-runs.ts'
-import { authorSeed, checkIdentity, forkedError, knownSeed, noteIdentity } from './identity.ts'
-import { IdIndex, idStart } from './id-index.ts'
+import { checkIdentity, forkedError, knownSeed } from './identity.ts'
+import { idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
-import { Logs } from './logs.ts'
-import { Marks } from './marks.ts'
+import type { Marks } from './marks.ts'
 import type { NewEvent } from './own-log.ts'
 import { checkOwnHead } from './own-head.ts'
-import { checkEventSize, OwnLog } from './own-log.ts'
+import { checkEventSize } from './own-log.ts'
 import type { FollowableOrder } from './reader.ts'
-import { EventReader } from './reader.ts'
 import type { OwnState } from './lock.ts'
+import type { StoreParts } from './parts.ts'
+import { assemble } from './parts.ts'
+import type { EventStoreOptions } from './options.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
-import { corruptFile, openDatabase, translateError } from './sqlite.ts'
+import { openDatabase, translateError } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
-import { Staged, Writer } from './writer.ts'
-
-export interface EventStoreOptions {
-  /** A file, or ':memory:'. */
-  path: string
-  databaseId: string
-  keys: DatabaseKeys
-  /** 32 bytes that the author's keys are made from; by default those of the key file beside the database. */
-  authorSeed?: Uint8Array
-  durability?: 'process' | 'full'
-  readOnly?: boolean
-  /** Logs of which nothing is here yet begin in the middle: with their last events, or those since a time (ms). */
-  beginning?: Beginning | null
-  /** Logs that are kept at most; default `MAX_LOGS`. */
-  maxLogs?: number
-  /** Milliseconds since 1970. */
-  now?: () => number
-}
+import { Staged } from './writer.ts'
 
 /**
  * One database's events in one SQLite file: appends by this replica's author, runs received from others, reads. Every
@@ -55,22 +32,11 @@ export interface EventStoreOptions {
 export class EventStore {
   readonly #options: EventStoreOptions
   readonly #opened: OpenDatabase
-  /** Frontiers that peers and we have both had. */
-  readonly marks: Marks
-  readonly #clock: HybridClock
+  readonly #parts: StoreParts
   readonly #now: () => number
-  readonly #logs: Logs
-  readonly #table: EventTable
-  readonly #ids: IdIndex
-  readonly #held: HeldRuns
-  readonly #causal: CausalOrder
-  readonly #reader: EventReader
-  readonly #own: OwnLog
-  readonly #writer: Writer
   readonly #appends: AppendQueue<NewEvent, Event>
   readonly #listeners = new Set<(commit: Commit) => void>()
   readonly #followers = new Followers()
-  readonly #noiseSeed: Buffer
   readonly #transaction: Transaction
   #mayLag: boolean
   #closed = false
@@ -86,7 +52,7 @@ export class EventStore {
     })
     try {
       const store = new EventStore(options, opened)
-      checkOwnHead(store.log(store.author), store.#table, options.keys.tag)
+      checkOwnHead(store.log(store.author), store.#parts.table, options.keys.tag)
       return store
     } catch (error) {
       opened.close()
@@ -95,51 +61,22 @@ export class EventStore {
   }
 
   private constructor(options: EventStoreOptions, opened: OpenDatabase) {
-    const { db } = opened
     this.#options = options
     this.#opened = opened
     this.#now = options.now ?? Date.now
-    this.#transaction = db.transaction((work: () => void) => work())
-    if (options.readOnly === true) checkIdentity(db, options)
-    else noteIdentity(opened, options)
-    const { seed, isNew } = authorSeed(opened, options)
-    this.#noiseSeed = hash(Buffer.from('peerlog 1 noise\0', 'utf8'), seed)
-    this.#clock = new HybridClock(this.#now)
-    this.#logs = new Logs(db, options.maxLogs)
-    this.#table = new EventTable(db)
-    this.#ids = new IdIndex(db)
-    this.#held = new HeldRuns(db)
-    this.marks = new Marks(db)
-    this.#causal = new CausalOrder(db, this.#table, this.#logs, options.keys.seal)
-    this.#own = new OwnLog(authorKeyPair(seed), options.keys, this.#clock)
-    const { keys } = options
-    this.#writer = new Writer({
-      keys,
-      ownAuthor: this.#own.hex,
-      logs: this.#logs,
-      table: this.#table,
-      held: this.#held,
-      causal: this.#causal,
-      mayBegin: this.beginning !== null,
-      now: this.#now,
-    })
-    this.#reader = new EventReader(db, this.#table, this.#causal.ranks, keys.seal, this.#own.hex)
+    this.#transaction = opened.db.transaction((work: () => void) => work())
+    this.#parts = assemble(opened, options, this.#now)
     this.#appends = new AppendQueue(
       (items) => this.#append(items),
       () => performance.now(),
     )
-    for (const [position, start] of this.#table.idStarts(this.#ids.nextPosition)) {
-      if (position !== this.#ids.nextPosition) throw corruptFile('events are missing')
-      this.#ids.add(start)
-    }
-    for (const log of this.#logs.all()) this.#clock.observe(log)
-    for (const head of this.#causal.headsSince(this.#own.hex)) this.#own.see(head)
-    this.#mayLag = options.readOnly !== true && !isNew && opened.lock?.isAsLeft(this.#ownState) !== true
+    const { isNewAuthor } = this.#parts
+    this.#mayLag = options.readOnly !== true && !isNewAuthor && opened.lock?.isAsLeft(this.#ownState) !== true
   }
 
   /** Hex of the public key that this replica's events are signed with. */
   get author(): string {
-    return this.#own.hex
+    return this.#parts.own.hex
   }
 
   /**
@@ -156,16 +93,21 @@ export class EventStore {
   }
 
   get #ownState(): OwnState {
-    return { author: this.#own.hex, length: this.#logs.get(this.#own.hex)?.mmr.length ?? 0 }
+    return { author: this.author, length: this.log(this.author)?.mmr.length ?? 0 }
   }
 
   /** 32 bytes that this peer's Noise key pair is made from: its own on every transport, stable across restarts. */
   get noiseSeed(): Uint8Array {
-    return this.#noiseSeed
+    return this.#parts.noiseSeed
   }
 
   get closed(): boolean {
     return this.#closed
+  }
+
+  /** Frontiers that peers and we have both had. */
+  get marks(): Marks {
+    return this.#parts.marks
   }
 
   /** Where logs of which nothing is here are to begin; null: with their first event. */
@@ -175,7 +117,7 @@ export class EventStore {
 
   /** Position of the newest event; 0 when there is none. */
   get position(): number {
-    return this.#table.nextPosition - 1
+    return this.#parts.table.nextPosition - 1
   }
 
   /** Hears of every transaction, after it is durable. Returns the way to stop listening. */
@@ -205,27 +147,27 @@ export class EventStore {
 
   #append(items: NewEvent[]): Event[] {
     this.#checkWritable()
-    const before = this.#logs.get(this.#own.hex) ?? this.#logs.empty(this.#own.keyPair.publicKey)
+    const before = this.log(this.author) ?? this.#parts.logs.empty(this.#parts.own.keyPair.publicKey)
     if (before.fork !== null) throw forkedError(this.#options)
-    const links = this.#own.nextLinks(items[0] as NewEvent)
+    const links = this.#parts.own.nextLinks(items[0] as NewEvent)
     const runs: StoredRun[] = []
     const events: Event[] = []
     let log = before
     this.#transact(items.length, () => {
       this.#opened.lock?.forget()
-      for (const segment of this.#own.segments(log, items, links)) {
-        log = this.#writer.storeSegment(log, segment, items, events)
+      for (const segment of this.#parts.own.segments(log, items, links)) {
+        log = this.#parts.writer.storeSegment(log, segment, items, events)
         runs.push({ run: segment.run, ids: segment.ids, log, local: true })
       }
-      this.#logs.save(log)
+      this.#parts.logs.save(log)
       // What we link to has been delivered here, so this is at once; but others may have waited for it.
-      this.#causal.arrived(before, log, [])
+      this.#parts.causal.arrived(before, log, [])
     })
-    this.#logs.commit(log)
+    this.#parts.logs.commit(log)
     // Whether or not it contradicts what others hold, waiting for them is of no more use.
     this.#mayLag = false
-    this.#own.linked(links)
-    for (const head of this.#causal.takeHeads()) this.#own.see(head)
+    this.#parts.own.linked(links)
+    for (const head of this.#parts.causal.takeHeads()) this.#parts.own.see(head)
     this.#announce({ runs, forks: [] })
     return events
   }
@@ -234,7 +176,7 @@ export class EventStore {
   ingest(runs: readonly Run[]): IngestStatus[] {
     this.#checkWritable()
     const count = runs.reduce((sum, run) => sum + run.events.length, 0)
-    return this.#stage(count, (staged) => runs.map((run) => this.#writer.storeRun(run, staged)))
+    return this.#stage(count, (staged) => runs.map((run) => this.#parts.writer.storeRun(run, staged)))
   }
 
   /** Takes a proof that an author forked, from whomever; null if there was no room for it, false if it proves nothing. */
@@ -242,16 +184,16 @@ export class EventStore {
     this.#checkWritable()
     const author = checkForkProof(proof, this.#options.keys.tag)
     if (author === null) return false
-    const known = this.#logs.get(author.toString('hex'))
-    if (known === undefined && !this.#logs.hasRoomFor(1)) return null
-    const log = known ?? this.#logs.empty(author)
+    const known = this.#parts.logs.get(author.toString('hex'))
+    if (known === undefined && !this.#parts.logs.hasRoomFor(1)) return null
+    const log = known ?? this.#parts.logs.empty(author)
     if (log.fork !== null) return true
-    return this.#stage(0, (staged) => this.#writer.freeze(log, Buffer.from(proof), staged)) ? true : null
+    return this.#stage(0, (staged) => this.#parts.writer.freeze(log, Buffer.from(proof), staged)) ? true : null
   }
 
   /** True while logs of further authors are taken. */
   get hasRoom(): boolean {
-    return this.#logs.hasRoomFor(1)
+    return this.#parts.logs.hasRoomFor(1)
   }
 
   /** One transaction on other authors' logs, and then everybody is told. */
@@ -259,53 +201,53 @@ export class EventStore {
     const staged = new Staged()
     const result = this.#transact(added, () => {
       const result = work(staged)
-      for (const log of staged.logs.values()) this.#logs.save(log)
-      if (staged.commit.forks.length > 0) this.marks.clear()
+      for (const log of staged.logs.values()) this.#parts.logs.save(log)
+      if (staged.commit.forks.length > 0) this.#parts.marks.clear()
       return result
     })
     for (const log of staged.logs.values()) {
-      this.#logs.commit(log)
-      this.#clock.observe(log)
+      this.#parts.logs.commit(log)
+      this.#parts.clock.observe(log)
     }
-    for (const head of this.#causal.takeHeads()) this.#own.see(head)
+    for (const head of this.#parts.causal.takeHeads()) this.#parts.own.see(head)
     this.#announce(staged.commit)
     return result
   }
 
   /** Stores the held runs whose time has come. Returns when the next one falls due, or null. */
   releaseHeld(): number | null {
-    const runs = this.#held.due(this.#now())
+    const runs = this.#parts.held.due(this.#now())
     if (runs.length > 0) this.ingest(runs)
-    for (const run of runs) this.#held.release(run)
-    return this.#held.nextRelease
+    for (const run of runs) this.#parts.held.release(run)
+    return this.#parts.held.nextRelease
   }
 
   /** Milliseconds since 1970 until which an author's next events are held back, or null. */
   heldUntil(author: string): number | null {
-    return this.#held.until(author)
+    return this.#parts.held.until(author)
   }
 
   #transact<T>(added: number, work: () => T): T {
-    const nextPosition = this.#table.nextPosition
+    const nextPosition = this.#parts.table.nextPosition
     try {
       let result: T | undefined
       this.#transaction.immediate(() => {
-        this.#ids.merge(added)
+        this.#parts.ids.merge(added)
         result = work()
       })
-      this.#ids.settle(true)
+      this.#parts.ids.settle(true)
       return result as T
     } catch (error) {
-      this.#ids.settle(false)
-      this.#table.reset(nextPosition)
-      this.#held.reset()
-      this.#causal.reset()
+      this.#parts.ids.settle(false)
+      this.#parts.table.reset(nextPosition)
+      this.#parts.held.reset()
+      this.#parts.causal.reset()
       throw translateError(error, this.#options.path)
     }
   }
 
   #announce(commit: Commit): void {
-    for (const { ids } of commit.runs) for (const id of ids) this.#ids.add(idStart(id))
+    for (const { ids } of commit.runs) for (const id of ids) this.#parts.ids.add(idStart(id))
     if (commit.runs.length === 0 && commit.forks.length === 0) return
     for (const listener of this.#listeners) listener(commit)
     this.#followers.wake()
@@ -315,33 +257,33 @@ export class EventStore {
 
   /** All logs by ascending author key. */
   logs(): readonly Log[] {
-    return this.#logs.all()
+    return this.#parts.logs.all()
   }
 
   log(author: string): Log | undefined {
-    return this.#logs.get(author)
+    return this.#parts.logs.get(author)
   }
 
   /** 32 bytes that are equal on two replicas exactly when their logs are the same, up to the same lengths. */
   frontierRoot(): Buffer {
-    return this.#logs.root()
+    return this.#parts.logs.root()
   }
 
   /** Logs that have grown since the newest event was at that position. */
   logsSince(position: number): readonly Log[] {
-    return this.#logs.since(position)
+    return this.#parts.logs.since(position)
   }
 
   /** Length of a log when the newest event was at that position. */
   lengthAt(author: string, position: number): number {
-    const log = this.#logs.get(author)
-    return log === undefined ? 0 : this.#read(() => this.#table.lengthAt(log, position))
+    const log = this.#parts.logs.get(author)
+    return log === undefined ? 0 : this.#read(() => this.#parts.table.lengthAt(log, position))
   }
 
   /** Seq of the last event of a log before a time (ms since 1970), or the log's start. */
   seqBefore(author: string, time: number): number {
-    const log = this.#logs.get(author)
-    return log === undefined ? 0 : this.#read(() => this.#table.seqBefore(log, time))
+    const log = this.#parts.logs.get(author)
+    return log === undefined ? 0 : this.#read(() => this.#parts.table.seqBefore(log, time))
   }
 
   /**
@@ -349,32 +291,19 @@ export class EventStore {
    * peaks before them if asked. Null when there is nothing there.
    */
   readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null {
-    return this.#read(() => {
-      const log = this.#logs.get(author)
-      if (log === undefined || from > log.mmr.length || from < log.start) return null
-      const run = this.#table.readRun(log, from, maxBytes)
-      if (!withPeaks) return run
-      const peaks = this.#table.mmrAt(log, from).peaks()
-      if (run !== null) return { ...run, peaks }
-      const signature = this.#table.lastSignature(log)
-      return signature === null ? null : { author: log.author, from, peaks, signature, events: [] }
-    })
+    const { logs, table } = this.#parts
+    const log = logs.get(author)
+    if (log === undefined || from > log.mmr.length || from < log.start) return null
+    return this.#read(() =>
+      withPeaks ? table.readRunWithPeaks(log, from, maxBytes) : table.readRun(log, from, maxBytes),
+    )
   }
 
   /** The event with this id, if it is here and can be read. */
   get(id: string): Event | null {
-    return this.#read(() => {
-      const wanted = fromHex(id)
-      if (wanted === null || wanted.length !== 32) return null
-      const start = idStart(wanted)
-      for (const position of this.#ids.find(wanted)) {
-        const row = this.#table.at(position)
-        if (row === null || row.idStart !== start || !row.readable) continue
-        const event = this.#reader.decode(position, row.bytes, start)
-        if (event?.id === toHex(wanted)) return event
-      }
-      return null
-    })
+    const wanted = fromHex(id)
+    if (wanted === null || wanted.length !== 32) return null
+    return this.#read(() => this.#parts.reader.find(wanted, this.#parts.ids.find(wanted)))
   }
 
   /** Readable events after (in reverse: before) a place, in batches. Places are positions; in causal order, ranks. */
@@ -386,31 +315,35 @@ export class EventStore {
   ): Generator<Event[]> {
     this.#checkOpen()
     return this.#batches(
-      order === 'arrival' ? this.#reader.scan(pattern, from, reverse) : this.#reader.scanCausal(pattern, from, reverse),
+      order === 'arrival'
+        ? this.#parts.reader.scan(pattern, from, reverse)
+        : this.#parts.reader.scanCausal(pattern, from, reverse),
     )
   }
 
   /** Readable events by (clock, author, seq), in batches: all, or those after (in reverse: before) that at a position. */
   scanByClock(pattern: SubjectPattern | null, after: number | null = null, reverse = false): Generator<Event[]> {
     this.#checkOpen()
-    return this.#batches(this.#reader.scanByClock(pattern, this.#logs.all(), after, reverse))
+    return this.#batches(this.#parts.reader.scanByClock(pattern, this.#parts.logs.all(), after, reverse))
   }
 
   /** Where to scan from to get what comes after (in reverse: before) the event at a position; without one, all. */
   place(order: FollowableOrder, position: number | null, reverse: boolean): number {
     if (position === null) return reverse ? Number.MAX_SAFE_INTEGER : 0
     if (order === 'arrival') return position
-    return this.#read(() => (reverse ? this.#causal.ranks.before(position) : this.#causal.ranks.upTo(position)))
+    return this.#read(() =>
+      reverse ? this.#parts.causal.ranks.before(position) : this.#parts.causal.ranks.upTo(position),
+    )
   }
 
   /** Place of the newest event. */
   end(order: FollowableOrder): number {
-    return order === 'arrival' ? this.position : this.#causal.ranks.count
+    return order === 'arrival' ? this.position : this.#parts.causal.ranks.count
   }
 
   /** How many events of each author wait for what they link to. */
   waiting(): Map<string, number> {
-    return this.#causal.waiting()
+    return this.#parts.causal.waiting()
   }
 
   *#batches(batches: Generator<Event[]>): Generator<Event[]> {

@@ -297,6 +297,15 @@ export class EventTable {
     return { author: log.author, from, peaks: null, signature: unpackSignature(signature), events }
   }
 
+  /** The same with the peaks before it, or, where nothing follows, with those at the log's end and its last signature. */
+  readRunWithPeaks(log: Log, from: number, maxBytes: number): Run | null {
+    const run = this.readRun(log, from, maxBytes)
+    const peaks = this.mmrAt(log, from).peaks()
+    if (run !== null) return { ...run, peaks }
+    const signature = this.lastSignature(log)
+    return signature === null ? null : { author: log.author, from, peaks, signature, events: [] }
+  }
+
   /** The MMR when the log had that length, which is not below its start. */
   mmrAt(log: Log, length: number): Mmr {
     assert(length >= log.start, 'peaks before the start of a log are not known')

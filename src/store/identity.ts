@@ -4,7 +4,7 @@ import { hash } from '../base/hash.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import { authorKeyPair } from '../event/signature.ts'
 import { authorKeyPath, newAuthorSeed, readAuthorSeed, writeAuthorSeed } from './author-key.ts'
-import type { EventStoreOptions } from './event-store.ts'
+import type { EventStoreOptions } from './options.ts'
 import type { Database, OpenDatabase } from './sqlite.ts'
 
 /** That the file is of this database and this secret, if it says so already. */

@@ -35,6 +35,7 @@ interface Room {
 
 /** Reads a database's events in any of their orders, decoded. */
 export class EventReader {
+  readonly #table: EventTable
   readonly #sealKey: Buffer | null
   readonly #ownAuthor: string
   readonly #all: Statement<Range, Row>
@@ -54,6 +55,7 @@ export class EventReader {
   constructor(db: Database, table: EventTable, ranks: CausalRanks, sealKey: Buffer | null, ownAuthor: string) {
     this.#ranks = ranks
     this.#clockOrder = new ClockOrder(db, table)
+    this.#table = table
     this.#sealKey = sealKey
     this.#ownAuthor = ownAuthor
     const rows = <P extends unknown[], R>(sql: string): Statement<P, R> =>
@@ -79,6 +81,18 @@ export class EventReader {
     this.#subjectNo = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#subjectName = db.prepare<[number], string>('SELECT name FROM subjects WHERE no = ?').pluck()
     this.#subjectRange = rows('SELECT no, name FROM subjects WHERE name >= ? AND name < ? ORDER BY name LIMIT ?')
+  }
+
+  /** The event with this id (32 bytes), among those at these positions, if it can be read. */
+  find(id: Buffer, positions: readonly number[]): Event | null {
+    const start = idStart(id)
+    for (const position of positions) {
+      const row = this.#table.at(position)
+      if (row === null || row.idStart !== start || !row.readable) continue
+      const event = this.decode(position, row.bytes, start)
+      if (event?.id === toHex(id)) return event
+    }
+    return null
   }
 
   /**
