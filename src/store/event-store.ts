@@ -302,8 +302,8 @@ export class EventStore {
   /** The event with this id, if it is here and can be read. */
   get(id: string): Event | null {
     const wanted = fromHex(id)
-    if (wanted === null || wanted.length !== 32) return null
-    return this.#read(() => this.#parts.reader.find(wanted, this.#parts.ids.find(wanted)))
+    const { ids, reader } = this.#parts
+    return this.#read(() => (wanted?.length === 32 ? reader.find(wanted, ids.find(wanted)) : null))
   }
 
   /** Readable events after (in reverse: before) a place, in batches. Places are positions; in causal order, ranks. */

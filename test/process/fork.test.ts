@@ -38,10 +38,16 @@ function line(folder: Folder): Record<'left' | 'middle' | 'right', OpenOptions> 
 }
 
 async function writeOffline(options: OpenOptions, count: number, prefix: string): Promise<string> {
-  await using replica = await ReplicaProcess.start({ ...options, transport: offline })
-  await replica.append(count, prefix)
-  expect(await replica.close()).toBe(0)
-  return replica.author
+  await using db = await open({ ...options, transport: offline })
+  await db.appendMany(
+    Array.from({ length: count }, (_, i) => ({ subject: `log/${prefix}`, data: { line: `${prefix}-${i}` } })),
+  )
+  return db.author
+}
+
+/** Processes take a while to start: all of them at once. */
+function startAll(...options: OpenOptions[]): Promise<ReplicaProcess[]> {
+  return Promise.all(options.map((each) => ReplicaProcess.start(each)))
 }
 
 async function lengthOf(replica: ReplicaProcess, author: string): Promise<number | undefined> {
@@ -70,9 +76,10 @@ test('a copied key that writes in two places is found out everywhere, stops that
   await writeOffline(middle, 20, 'middle')
   const lengths = { left: 15, right: 17, middle: 0 }
   {
-    await using m = await ReplicaProcess.start(middle)
-    await using l = await ReplicaProcess.start(left)
-    await using r = await ReplicaProcess.start(right)
+    const started = await startAll(left, middle, right)
+    await using l = started[0] as ReplicaProcess
+    await using m = started[1] as ReplicaProcess
+    await using r = started[2] as ReplicaProcess
     expect([l.author, r.author]).toEqual([author, author])
     for (const replica of [l, m, r]) {
       expect(await replica.sync('ForkDetected')).toMatchObject({ event: { type: 'ForkDetected', author } })
@@ -96,10 +103,11 @@ test('a copied key that writes in two places is found out everywhere, stops that
   // The proof is kept: nothing is told again, nothing is taken of that log, and it stays closed to its author.
   let hint: string
   {
-    await using m = await ReplicaProcess.start(middle)
-    await using l = await ReplicaProcess.start(left)
-    await using r = await ReplicaProcess.start(right)
-    await using late = await ReplicaProcess.start({ ...right, path: folder.file('late.db') })
+    const started = await startAll(left, middle, right, { ...right, path: folder.file('late.db') })
+    await using l = started[0] as ReplicaProcess
+    await using m = started[1] as ReplicaProcess
+    await using r = started[2] as ReplicaProcess
+    await using late = started[3] as ReplicaProcess
     expect(await late.sync('ForkDetected')).toMatchObject({ event: { type: 'ForkDetected', author } })
     await late.append(3, 'late')
     await Promise.all([l.has(15 + 28), r.has(17 + 28), m.has(lengths.middle + 28), late.has(28)])
@@ -116,8 +124,9 @@ test('a copied key that writes in two places is found out everywhere, stops that
   expect(key).toBe(`${left.path}.key`)
   renameSync(key, folder.file('old.key'))
   {
-    await using l = await ReplicaProcess.start(left)
-    await using m = await ReplicaProcess.start(middle)
+    const started = await startAll(left, middle)
+    await using l = started[0] as ReplicaProcess
+    await using m = started[1] as ReplicaProcess
     expect(l.author).not.toBe(author)
     await l.append(4, 'again')
     await m.has(lengths.middle + 28 + 4)
