@@ -22,7 +22,7 @@ import { dice } from './dice.ts'
 // Whatever is done to the bytes of a file, nobody gets an event from it that was never written, and no other replica is
 // brought to store one.
 
-const LIMIT_MS = 120_000
+const LIMIT_MS = 300_000
 /** Opening with the damaged key file that lies beside it, as a user would. */
 const authorSeed = seed(0)
 const lines: string[] = []

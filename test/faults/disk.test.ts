@@ -22,7 +22,7 @@ import type { Fault } from './victims.ts'
 import { inPairs, noShim, Victim } from './victims.ts'
 import { integrity, Ledger } from './ledger.ts'
 
-const LIMIT_MS = 120_000
+const LIMIT_MS = 300_000
 const counts: string[] = []
 afterAll(() => console.log(`disks that fail: ${counts.join('; ')}`))
 

@@ -24,7 +24,7 @@ import { inPairs, noShim, Victim } from './victims.ts'
 // Processes are killed at a call to the operating system that a seed chooses, or at every one of them in turn. What they
 // had acknowledged must be there afterwards, once, and the log must go on without a second history.
 
-const LIMIT_MS = 180_000
+const LIMIT_MS = 300_000
 /** Events of which each is looked at on its own; of larger files the witness has verified all. */
 const SOUND_EVENTS = 5000
 const kills: Record<string, number> = {}

@@ -13,7 +13,7 @@ import { noShim, Victim } from './victims.ts'
 // lost or torn as a seed says. `durability: 'full'` promises that what was acknowledged is there even so, `'process'`
 // that the file is sound.
 
-const LIMIT_MS = 180_000
+const LIMIT_MS = 300_000
 /** Calls that make a file a database of ours, before there is a write-ahead log. */
 const FIRST_CALLS = 24
 const counts: string[] = []
