@@ -1,18 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from '../base/backoff.ts'
-import {
-  MANY_WANTED_LOGS,
-  MAX_SESSIONS,
-  MAX_SESSIONS_PER_PEER,
-  MAX_UNADMITTED_SESSIONS,
-  MAX_WANTED_LOGS_TOTAL,
-} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
-import type { Violation } from './end-reason.ts'
+import { boundAnnouncements, makeRoom } from './crowding.ts'
 import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
@@ -72,8 +65,6 @@ const HELD_CHECK_MS = 1000
 /** Milliseconds before the store is tried again after it could not be written. */
 const STORE_RETRY_MS = 10_000
 const MAX_TIMER_MS = 2 ** 31 - 1
-
-const ANNOUNCES_ONLY: Violation = { reason: 'flood', detail: 'announced many logs and sent none of them' }
 
 /** The sessions of one database over all its transports: starts them, feeds them the store's changes, bans offenders. */
 export class Replication implements LinkHandlers {
@@ -197,7 +188,7 @@ export class Replication implements LinkHandlers {
       await connection.close(isClosing ? 'closing' : 'banned')
       return
     }
-    if (!this.#makeRoom(connection.peerId, transport)) return connection.close('no room')
+    if (!makeRoom([...this.#links], connection.peerId, transport, this.now())) return connection.close('no room')
     const { store: replica, admissionKey } = this.#options
     const { initiator, handshakeHash } = connection
     const marks = replica.marks.of(connection.peerId)
@@ -215,29 +206,6 @@ export class Replication implements LinkHandlers {
       this.#onEnd(link, end)
       this.pumped()
     }
-  }
-
-  /**
-   * Bounds the sessions, so that nobody keeps others out: of one peer, of peers that have proved nothing yet, and in
-   * all. False if all are of use and there is no room for one more.
-   */
-  #makeRoom(peerId: string, transport: string): boolean {
-    const links = [...this.#links].filter(({ session }) => !session.ended)
-    const samePeer = links.filter((link) => link.peerId === peerId && link.transport === transport)
-    if (samePeer.length >= MAX_SESSIONS_PER_PEER) samePeer[0]?.close()
-    const isOpen = ({ session }: PeerLink): boolean => !session.ended
-    const unadmitted = links.filter((link) => isOpen(link) && !link.session.admitted)
-    if (unadmitted.length >= MAX_UNADMITTED_SESSIONS && !this.#endOne(unadmitted)) return false
-    const open = links.filter(isOpen)
-    return open.length < MAX_SESSIONS || this.#endOne(open)
-  }
-
-  /** Ends the session that can best be done without; false if none can, yet. */
-  #endOne(links: readonly PeerLink[]): boolean {
-    const first = links.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
-    if (first.dispensableAt > this.now()) return false
-    first.close()
-    return true
   }
 
   #onEnd(link: PeerLink, { reason, detail, byPeer }: SessionEnd): void {
@@ -291,14 +259,8 @@ export class Replication implements LinkHandlers {
     this.#publisher.publish({ type: 'Held', author, until })
   }
 
-  /** Who has announced a great many logs, and brought nothing for the longest time, makes room for the others. */
   onManyWanted(): void {
-    const links = [...this.#links]
-    const total = links.reduce((sum, { session }) => sum + session.wantedLogs, 0)
-    if (total <= MAX_WANTED_LOGS_TOTAL) return
-    const many = links.filter(({ session }) => session.wantedLogs > MANY_WANTED_LOGS)
-    const first = many.reduce((a, b) => (b.dispensableAt < a.dispensableAt ? b : a))
-    first.close(first.hasBroughtNews ? undefined : ANNOUNCES_ONLY)
+    boundAnnouncements([...this.#links])
   }
 
   turn(bringsNews: boolean): Promise<void> {

@@ -58,14 +58,14 @@ export class Session {
   readonly #liveness = new Liveness()
 
   constructor(options: SessionOptions) {
+    const { replica, claims, marks, initiator } = options
     this.#options = options
-    this.#replica = options.replica
-    this.#remote = new RemoteFrontier(options.replica)
-    this.#teller = new Teller(options.replica, this.#remote)
-    this.#receiver = new Receiver(options.replica, this.#remote, this.#teller, options.claims)
-    this.#sender = new Sender(options.replica, this.#remote)
-    this.#comparison = new Comparison(options.replica, this.#remote, this.#receiver, this.#sender)
-    const { replica, marks, initiator } = options
+    this.#replica = replica
+    this.#remote = new RemoteFrontier(replica)
+    this.#teller = new Teller(replica, this.#remote)
+    this.#receiver = new Receiver(replica, this.#remote, this.#teller, claims)
+    this.#sender = new Sender(replica, this.#remote)
+    this.#comparison = new Comparison(replica, this.#remote, this.#receiver, this.#sender)
     this.#meeting = new Meeting(replica, this.#remote, this.#teller, marks, initiator)
     this.#marking = new Marking(replica)
   }
@@ -239,15 +239,9 @@ export class Session {
     if (this.ended) return Infinity
     const at = this.#liveness.wakeAt(this.#stage)
     if (this.#phase !== 'open') return at
-    const { puller } = this.#receiver
-    if (this.#liveness.isBlocked) return Math.min(at, puller.wakeAt)
-    return Math.min(
-      at,
-      puller.wakeAt,
-      this.#teller.wakeAt,
-      this.#sender.wakeAt,
-      this.inSync ? this.#marking.wakeAt : Infinity,
-    )
+    const due = Math.min(at, this.#receiver.puller.wakeAt)
+    if (this.#liveness.isBlocked) return due
+    return Math.min(due, this.#teller.wakeAt, this.#sender.wakeAt, this.inSync ? this.#marking.wakeAt : Infinity)
   }
 
   get #stage(): 'hello' | 'meeting' | 'open' {
