@@ -25,7 +25,7 @@ export class Sender {
   #inFlightBytes = 0
   readonly #repeats = new RepeatBudget()
   /** When what the peer has been sent before may be sent again, in milliseconds; infinity if nothing waits for that. */
-  wakeAt = Infinity
+  wakeAt: number = Infinity
   readonly #proofs: Buffer[] = []
   /** Forked logs of which the peer has the proof. */
   readonly #proven = new Set<string>()

@@ -63,8 +63,8 @@ export class World {
   }
 
   /** @param author number that the author's key is made from; by default a key of its own. */
-  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:'): Node {
-    const node = new Node(this, author, clockAhead, path)
+  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:', maxLogs?: number): Node {
+    const node = new Node(this, author, clockAhead, path, maxLogs)
     this.nodes.push(node)
     return node
   }
@@ -180,7 +180,7 @@ export class Node {
   heldAt = Infinity
   readonly delivered: string[] = []
 
-  constructor(world: World, author: number, clockAhead: number, path: string) {
+  constructor(world: World, author: number, clockAhead: number, path: string, maxLogs?: number) {
     this.world = world
     this.name = `node ${world.nodes.length}`
     this.store = EventStore.open({
@@ -188,6 +188,7 @@ export class Node {
       databaseId: DATABASE,
       keys,
       authorSeed: Buffer.alloc(32, author),
+      ...(maxLogs === undefined ? {} : { maxLogs }),
       now: () => world.now + clockAhead,
     })
     this.store.onCommit(({ runs, forks }) => {
