@@ -1,13 +1,18 @@
-/** `npm run bench [-- append | network]`: measures, prints a table, and writes bench/results.json when all was run. */
+/** `npm run bench [-- append | network | attack]`: measures, prints a table, and writes bench/results.json when all was run. */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { renderTable } from '../scripts/bench-readme.ts'
 import { machineLine } from './lib/measure.ts'
 import type { BenchResults, BenchRow } from './results.ts'
 import { appendRows } from './rows/append.ts'
+import { attackRows } from './rows/attack.ts'
 import { networkRows } from './rows/network.ts'
 
-const groups: Record<string, () => Promise<BenchRow[]>> = { append: appendRows, network: networkRows }
+const groups: Record<string, () => Promise<BenchRow[]>> = {
+  append: appendRows,
+  network: networkRows,
+  attack: attackRows,
+}
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !(name in groups))
 if (unknown !== undefined) {

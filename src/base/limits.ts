@@ -146,7 +146,7 @@ export const CONTROL_PER_FRAME = 2
 /** Heads or ranges in a control message that make it count once more. */
 export const CONTROL_ENTRIES = 64
 /** Sessions of one database: fewer than a transport's connections, so that newcomers get as far as being looked at. */
-export const MAX_SESSIONS = 192
+export const MAX_SESSIONS = 160
 /** Sessions whose peer has yet to prove that it knows the database; beyond it the oldest gives way, or the newcomer. */
 export const MAX_UNADMITTED_SESSIONS = 64
 /** Sessions of one peer over one transport: two, because both sides may have dialled; the oldest gives way to one more. */

@@ -26,7 +26,8 @@ export class ClaimTable implements Claims {
 
   claim(author: string, by: object, now: number): number {
     const known = this.#claims.get(author)
-    if (known === undefined || known.by === by) {
+    if (known?.by === by) return 0
+    if (known === undefined) {
       this.#claims.set(author, { by, at: now, patience: CLAIM_TIMEOUT_MS, bytes: 0 })
       return 0
     }

@@ -9,8 +9,11 @@ import {
   MAX_PULLS,
   MAX_PUSH_BYTES,
   MAX_USELESS_BYTES,
+  REPEAT_BURST_BYTES,
+  REPEAT_BYTES_PER_SECOND,
   SERVE_WINDOW_BYTES,
   STALL_TIMEOUT_MS,
+  USELESS_RUN_BYTES,
 } from '../../src/base/limits.ts'
 import { hash } from '../../src/base/hash.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
@@ -425,6 +428,124 @@ describe('a member that sends', () => {
       stranger.send(examples.ping)
     }
     stranger.expectFine()
+  })
+})
+
+describe('a member that wastes our time', () => {
+  it('with events after a gap makes no progress, and is let go', () => {
+    const { stranger, node } = honest(5)
+    const long = foreignLog(57, 60)
+    stranger.meet([{ ...headOf(long), length: 1_000_000 }])
+    for (let i = 1; i < 60 && stranger.end.ended === null; i++) {
+      stranger.send(messages.encodeFrame([long.run(i, i + 1)])).linger(1000)
+    }
+    stranger.expectEnd('stalled', /had announced/)
+    expect(node.store.position).toBe(5)
+  })
+
+  it('with tiny events that are here is a flooder long before it has sent 16 MiB', () => {
+    const { stranger, node } = honest(0)
+    const small = foreignLog(58, 1)
+    node.store.ingest([small.run(0, 1)])
+    stranger.meetEqual()
+    const frame = messages.encodeFrame([small.run(0, 1)])
+    let sent = 0
+    while (stranger.end.ended === null && sent < MAX_USELESS_BYTES) {
+      stranger.send(frame)
+      sent += frame.length
+    }
+    stranger.expectEnd('flood', /no use/)
+    expect(sent / frame.length).toBeLessThan(MAX_USELESS_BYTES / USELESS_RUN_BYTES)
+  })
+
+  it('with what waits for an answer of its own is a flooder too', () => {
+    const { stranger, node } = honest(0)
+    const big = foreignLog(59, 3, Buffer.alloc(500_000, 1))
+    node.store.ingest([big.run(0, 1)])
+    stranger.meetEqual()
+    const bad = messages.encodeFrame([withBadSignature(big.run(1, 3))])
+    for (let i = 0; i < 100 && stranger.end.ended === null; i++) stranger.send(bad)
+    stranger.expectEnd('flood')
+  })
+
+  it('asking for the same for ever is sent it once more, and then slowly', () => {
+    const { world, node, stranger } = honest(0)
+    for (let i = 0; i < 20; i++) node.append(1, Buffer.alloc(400_000, i))
+    const author = Buffer.from(node.store.author, 'hex')
+    const ask = messages.encodeRequest([{ author, from: 0, want: 'events' }])
+    const dodges = [5, 2 ** 47, 0].map((from) => messages.encodeRequest([{ author, from, want: 'events' }]))
+    stranger.meet()
+    const seconds = 60
+    for (let i = 0; i < seconds * 10; i++) {
+      stranger.send(...(i % 7 === 0 ? dodges : [ask]))
+      const frames = stranger.read().filter(({ type }) => type === 'frame').length
+      if (frames > 0) stranger.send(messages.encodeAck(frames))
+      world.pass(100)
+      stranger.end.session.wake(world.now)
+      stranger.end.pump()
+    }
+    stranger.expectFine()
+    const logBytes = 20 * 400_000
+    expect(stranger.end.sentBytes).toBeGreaterThan(logBytes + REPEAT_BURST_BYTES)
+    const slowly = (seconds + 1) * REPEAT_BYTES_PER_SECOND
+    expect(stranger.end.sentBytes).toBeLessThan(1.1 * logBytes + REPEAT_BURST_BYTES + slowly + SERVE_WINDOW_BYTES)
+  })
+})
+
+describe('a database that has all the logs that it may', () => {
+  function full(): { world: World; node: Node; stranger: Stranger } {
+    const world = new World()
+    worlds.push(world)
+    const node = world.node(1, 0, ':memory:', { maxLogs: 3 })
+    node.append(1)
+    expect(node.store.ingest([foreignLog(100, 1).run(0, 1), foreignLog(101, 1).run(0, 1)])).toEqual([
+      'stored',
+      'stored',
+    ])
+    return { world, node, stranger: new Stranger(world, node) }
+  }
+
+  it('wants no more of them, and blames nobody who has more', () => {
+    const { stranger } = full()
+    const heads = Array.from({ length: 1000 }, (_, i) => ({ ...oneHead, author: hash(Buffer.from(`${i}`)) }))
+    stranger.meet(heads)
+    for (let i = 0; i < 200; i++) {
+      stranger.send(messages.encodeHeads('news', heads)).linger(1000)
+    }
+    stranger.expectFine()
+    expect(stranger.ranges()).toEqual([])
+    expect(stranger.end.session.inSync).toBe(false)
+  })
+
+  it('goes on with those that it has', () => {
+    const { stranger, node } = full()
+    const known = foreignLog(100, 10)
+    stranger.meet([headOf(known), oneHead])
+    expect(stranger.ranges()).toMatchObject([{ from: 1, author: known.keys.publicKey }])
+    stranger.send(messages.encodeFrame([known.run(1, 10)])).expectFine()
+    node.append(3)
+    expect(node.store.position).toBe(3 + 9 + 3)
+  })
+
+  it('takes whoever pushes others for a flooder in the end', () => {
+    const { stranger, node } = full()
+    stranger.meet()
+    let pushed = 0
+    for (; pushed < 20_000 && stranger.end.ended === null; pushed++) {
+      stranger.send(messages.encodeFrame([foreignLog(200 + (pushed % 50), 1).run(0, 1)]))
+    }
+    stranger.expectEnd('flood', /no use/)
+    expect(pushed).toBeGreaterThan(1000)
+    expect(node.store.logs()).toHaveLength(3)
+  })
+
+  it('takes no forks of others either', () => {
+    const { stranger, node } = full()
+    const [a, b] = [foreignLog(300, 3, '1'), foreignLog(300, 3, '2')]
+    const proof = encodeForkProof(a.run(1, 3, true), b.run(1, 3, true))
+    expect(node.store.ingestForkProof(proof)).toBe(null)
+    stranger.meet().send(messages.encodeFork(proof)).expectFine()
+    expect(node.store.logs()).toHaveLength(3)
   })
 })
 

@@ -43,7 +43,7 @@ describe('a replica that begins in the middle', () => {
     [1000, 0],
   ])('with the last %i events of each author begins at %i, verifies all it takes, and goes on', (last, start) => {
     const world = newWorld()
-    const [a, b] = [world.node(), world.node(7, 0, ':memory:', { last })]
+    const [a, b] = [world.node(), world.node(7, 0, ':memory:', { beginning: { last } })]
     appendEach(world, a, 100)
     world.meet(a, b)
     world.settle()
@@ -59,7 +59,7 @@ describe('a replica that begins in the middle', () => {
 
   it('with what is new since a time holds that, and the event before', () => {
     const world = newWorld()
-    const [a, b] = [world.node(), world.node(7, 0, ':memory:', { time: START + 60_500 })]
+    const [a, b] = [world.node(), world.node(7, 0, ':memory:', { beginning: { time: START + 60_500 } })]
     appendEach(world, a, 100)
     world.meet(a, b)
     world.settle()
@@ -73,7 +73,7 @@ describe('a replica that begins in the middle', () => {
     [START + 1e9, 99],
   ])('since %i begins at %i', (time, start) => {
     const world = newWorld()
-    const [a, b] = [world.node(), world.node(7, 0, ':memory:', { time })]
+    const [a, b] = [world.node(), world.node(7, 0, ':memory:', { beginning: { time } })]
     appendEach(world, a, 100)
     world.meet(a, b)
     world.settle()
@@ -83,7 +83,7 @@ describe('a replica that begins in the middle', () => {
 
   it('is of no use to one that needs the beginning, says so, and passes on what continues it', () => {
     const world = newWorld()
-    const [a, b, c] = [world.node(), world.node(7, 0, ':memory:', { last: 10 }), world.node()]
+    const [a, b, c] = [world.node(), world.node(7, 0, ':memory:', { beginning: { last: 10 } }), world.node()]
     appendEach(world, a, 100)
     world.meet(a, b)
     world.settle()
@@ -105,8 +105,8 @@ describe('a replica that begins in the middle', () => {
     const world = newWorld()
     const [a, b, c] = [
       world.node(),
-      world.node(7, 0, ':memory:', { last: 50 }),
-      world.node(8, 0, ':memory:', { last: 5 }),
+      world.node(7, 0, ':memory:', { beginning: { last: 50 } }),
+      world.node(8, 0, ':memory:', { beginning: { last: 5 } }),
     ]
     appendEach(world, a, 100)
     const link = world.meet(a, b)
@@ -129,7 +129,7 @@ describe('a replica that begins in the middle', () => {
 
   it('takes the forks of others for what they are', () => {
     const world = newWorld()
-    const [a, twin, b] = [world.node(99), world.node(99), world.node(7, 0, ':memory:', { last: 5 })]
+    const [a, twin, b] = [world.node(99), world.node(99), world.node(7, 0, ':memory:', { beginning: { last: 5 } })]
     const source = world.node(99)
     appendEach(world, source, 40)
     for (const node of [a, twin]) node.copy(source)
@@ -148,7 +148,7 @@ describe('a replica that begins in the middle', () => {
 
   it('is not moved by a peer that begins elsewhere than it was asked to, with a history that nobody signed', () => {
     const world = newWorld()
-    const b = world.node(7, 0, ':memory:', { last: 5 })
+    const b = world.node(7, 0, ':memory:', { beginning: { last: 5 } })
     const log = foreignLog(60, 20)
     const stranger = new Stranger(world, b).meet([headOf(log)])
     expect(stranger.ranges()).toMatchObject([{ from: 15, want: 'peaks' }])
@@ -161,7 +161,7 @@ describe('a replica that begins in the middle', () => {
 
   it('is begun whole by a peer that says nothing of peaks', () => {
     const world = newWorld()
-    const b = world.node(7, 0, ':memory:', { last: 5 })
+    const b = world.node(7, 0, ':memory:', { beginning: { last: 5 } })
     const log = foreignLog(60, 20)
     const stranger = new Stranger(world, b).meet([headOf(log)])
     stranger.send(messages.encodeFrame([log.run(0, 20)]))
@@ -177,7 +177,7 @@ it('replicas that begin anywhere, meet and part, agree in the end, and hold what
       (seed, steps) => {
         const world = newWorld(seed)
         const beginnings = [null, null, { last: 3 }, { time: START + 5000 }, { last: 1 }]
-        const nodes = beginnings.map((beginning, i) => world.node(i + 1, 0, ':memory:', beginning))
+        const nodes = beginnings.map((beginning, i) => world.node(i + 1, 0, ':memory:', { beginning }))
         const any = (): Node => nodes[world.below(nodes.length)] as Node
         for (const step of steps) {
           if (step === 'append') appendEach(world, any(), 1 + world.below(4))

@@ -9,7 +9,6 @@ import type { EndReason } from '../../src/broadcast/end-reason.ts'
 import { isOffence } from '../../src/broadcast/end-reason.ts'
 import type { Output } from '../../src/broadcast/output.ts'
 import { Session } from '../../src/broadcast/session.ts'
-import type { Beginning } from '../../src/event/beginning.ts'
 import { encodeData } from '../../src/event/data.ts'
 import { decodeEventHeader } from '../../src/event/event.ts'
 import type { DatabaseKeys } from '../../src/event/keys.ts'
@@ -17,6 +16,7 @@ import { deriveDatabaseKeys } from '../../src/event/keys.ts'
 import { Mmr } from '../../src/event/mmr.ts'
 import { hash } from '../../src/base/hash.ts'
 import { EventStore } from '../../src/store/event-store.ts'
+import type { EventStoreOptions } from '../../src/store/options.ts'
 import type { NewEvent } from '../../src/store/own-log.ts'
 
 export const DATABASE = 'world'
@@ -46,6 +46,9 @@ export interface WorldOptions {
   pipeBytes?: number
 }
 
+/** What a node's store is opened with besides. */
+export type NodeOptions = Pick<EventStoreOptions, 'beginning' | 'maxLogs'>
+
 export class World {
   now: number = START
   readonly random: () => number
@@ -64,8 +67,8 @@ export class World {
   }
 
   /** @param author number that the author's key is made from; by default a key of its own. */
-  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:', beginning: Beginning | null = null): Node {
-    const node = new Node(this, author, clockAhead, path, beginning)
+  node(author: number = ++this.#authors, clockAhead = 0, path = ':memory:', options: NodeOptions = {}): Node {
+    const node = new Node(this, author, clockAhead, path, options)
     this.nodes.push(node)
     return node
   }
@@ -181,7 +184,7 @@ export class Node {
   heldAt = Infinity
   readonly delivered: string[] = []
 
-  constructor(world: World, author: number, clockAhead: number, path: string, beginning: Beginning | null) {
+  constructor(world: World, author: number, clockAhead: number, path: string, options: NodeOptions) {
     this.world = world
     this.name = `node ${world.nodes.length}`
     this.store = EventStore.open({
@@ -189,7 +192,7 @@ export class Node {
       databaseId: DATABASE,
       keys,
       authorSeed: Buffer.alloc(32, author),
-      beginning,
+      ...options,
       now: () => world.now + clockAhead,
     })
     this.store.onCommit(({ runs, forks }) => {

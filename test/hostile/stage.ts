@@ -180,7 +180,7 @@ export class Scene implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const thing of this.#owned.splice(0).reverse()) await thing[Symbol.asyncDispose]()
+    await Promise.all(this.#owned.splice(0).map((thing) => thing[Symbol.asyncDispose]()))
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }

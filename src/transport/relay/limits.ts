@@ -19,6 +19,8 @@ export const MIN_MESSAGE_PROGRESS_BYTES: number = 16 * 1024
 export const CLOSE_FLUSH_MS = 2000
 /** Milliseconds that a connection or socket must have lasted for the next attempt to be made without delay. */
 export const HEALTHY_MS = 10_000
+/** Milliseconds at most between two attempts to be paired with others while all that came of them has failed. */
+export const LONELY_REJOIN_MS = 5000
 /** Milliseconds after which handshakes that do not get on are given up, while there are as many as may be. */
 export const STUCK_HANDSHAKES_MS = 2000
 /** Milliseconds, on average, after which a topic asks again for peers that it is not connected to. */

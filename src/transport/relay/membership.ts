@@ -5,7 +5,7 @@ import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
-import { HEALTHY_MS, REJOIN_MS, STUCK_HANDSHAKES_MS } from './limits.ts'
+import { HEALTHY_MS, LONELY_REJOIN_MS, REJOIN_MS, STUCK_HANDSHAKES_MS } from './limits.ts'
 import { type RelayConnection, establish } from './relay-connection.ts'
 import type { RelaySocket } from './relay-socket.ts'
 import { rendezvousOf, sealCard } from './rendezvous.ts'
@@ -42,6 +42,7 @@ export class Membership {
   #iteration: Iteration | null = null
   #rejoin: NodeJS.Timeout | undefined
   #rejoinAt = Infinity
+  #isLooking = false
   #inForce = false
   #onInForce: (() => void)[] = []
   /** What the relay said when it refused us last, for people. */
@@ -86,6 +87,7 @@ export class Membership {
   join(): void {
     const { socket, keyPair, random } = this.#options
     this.#stopRejoining()
+    this.#isLooking = false
     if (socket.url === null) return
     const connect = this.#iteration?.feed.ended === false
     const { rendezvous } = this
@@ -110,6 +112,7 @@ export class Membership {
   /** The socket is lost, and the relay's memory of us with it. */
   onLost(): void {
     this.#inForce = false
+    this.#isLooking = false
     this.#stopRejoining()
   }
 
@@ -144,7 +147,18 @@ export class Membership {
       iteration.handshakes.delete(channel)
       channel.destroy()
     }
-    this.#joinAfter(this.#backoff.next())
+    this.#lookAgain()
+  }
+
+  /**
+   * Asks for another pairing, later each time; many that fail together count once. Whoever has nobody is not kept
+   * waiting for long: the relay pairs us at random, and most may be of no use.
+   */
+  #lookAgain(): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    const delayMs = this.#backoff.next()
+    this.#joinAfter(this.connections.size === 0 ? Math.min(delayMs, LONELY_REJOIN_MS) : delayMs)
   }
 
   /** From the handshake to the end of the connection. */
@@ -161,7 +175,7 @@ export class Membership {
       lookAgain = iteration.handshakes.has(channel)
     }
     iteration.handshakes.delete(channel)
-    if (lookAgain && this.#iteration === iteration) this.#joinAfter(this.#backoff.next())
+    if (lookAgain && this.#iteration === iteration) this.#lookAgain()
   }
 
   /** Resolves when the connection has ended; true if its peer should be looked for. */
