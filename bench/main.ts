@@ -1,31 +1,73 @@
-/** `npm run bench [-- append | network]`: measures, prints a table, and writes bench/results.json when all was run. */
+/**
+ * `npm run bench` measures everything, prints a table and writes bench/results.json; with names of groups it measures
+ * these and only prints. `npm run bench -- profile` says where the time of an append and of a catch-up goes.
+ */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { renderTable } from '../scripts/bench-readme.ts'
+import { killChildren } from './lib/child.ts'
+import { DatabaseFiles } from './lib/database-files.ts'
+import { inFolder, removeFolders } from './lib/folder.ts'
 import { machineLine } from './lib/measure.ts'
 import type { BenchResults, BenchRow } from './results.ts'
 import { appendRows } from './rows/append.ts'
+import { delayRows } from './rows/delay.ts'
 import { networkRows } from './rows/network.ts'
+import { replicaRows } from './rows/replica.ts'
 
-const groups: Record<string, () => Promise<BenchRow[]>> = { append: appendRows, network: networkRows }
+type Group = (files: DatabaseFiles) => Promise<BenchRow[]>
+
+const groups: Record<string, Group> = {
+  append: appendRows,
+  network: networkRows,
+  delay: delayRows,
+  replica: replicaRows,
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    killChildren()
+    removeFolders()
+    process.exit(130)
+  })
+}
+
+async function measure(chosen: readonly string[]): Promise<BenchResults> {
+  const start = performance.now()
+  const results: BenchResults = { machine: machineLine(), date: new Date().toISOString().slice(0, 10), rows: [] }
+  await inFolder(async (folder) => {
+    const files = new DatabaseFiles(folder)
+    for (const [group, run] of Object.entries(groups)) {
+      if (chosen.length > 0 && !chosen.includes(group)) continue
+      const groupStart = performance.now()
+      process.stderr.write(`${group} `)
+      for (const row of await run(files)) results.rows.push({ group, ...row })
+      process.stderr.write(` ${((performance.now() - groupStart) / 1000).toFixed(0)} s\n`)
+    }
+  })
+  results.minutes = Number(((performance.now() - start) / 60_000).toFixed(1))
+  return results
+}
+
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !(name in groups))
 if (unknown !== undefined) {
   console.error(`there is no group '${unknown}'; choose from ${Object.keys(groups).join(', ')}`)
   process.exit(2)
 }
-
-const results: BenchResults = { machine: machineLine(), date: new Date().toISOString().slice(0, 10), rows: [] }
-for (const [name, run] of Object.entries(groups)) {
-  if (chosen.length > 0 && !chosen.includes(name)) continue
-  process.stderr.write(`${name} `)
-  results.rows.push(...(await run()))
-  process.stderr.write('\n')
-}
-console.log(renderTable(results))
-if (chosen.length === 0) {
-  const file = path.join(import.meta.dirname, 'results.json')
-  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
-  console.log(`written to ${path.relative(process.cwd(), file)}; npm run bench:readme puts it into the documents`)
+try {
+  const results = await measure(chosen)
+  console.log(renderTable(results))
+  if (chosen.length === 0) {
+    const file = path.join(import.meta.dirname, 'results.json')
+    writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
+    console.log(`written to ${path.relative(process.cwd(), file)}; npm run bench:readme puts it into the documents`)
+  }
+  process.exit()
+} catch (error) {
+  console.error(error)
+  process.exitCode = 1
+} finally {
+  killChildren()
 }
 process.exit()
