@@ -12,6 +12,10 @@ import { machineLine } from './lib/measure.ts'
 import type { BenchResults, BenchRow } from './results.ts'
 import { appendRows } from './rows/append.ts'
 import { delayRows } from './rows/delay.ts'
+import { fanOutRows } from './rows/fan-out.ts'
+import { fileRows } from './rows/file.ts'
+import { meetingRows } from './rows/meeting.ts'
+import { memoryRows } from './rows/memory.ts'
 import { networkRows } from './rows/network.ts'
 import { replicaRows } from './rows/replica.ts'
 
@@ -22,6 +26,10 @@ const groups: Record<string, Group> = {
   network: networkRows,
   delay: delayRows,
   replica: replicaRows,
+  fanout: fanOutRows,
+  meeting: meetingRows,
+  memory: memoryRows,
+  file: fileRows,
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -65,9 +65,9 @@ export class Child {
     return this.message(type)
   }
 
-  /** Asks the child to end and waits until it has. */
+  /** Asks the child to end, if it is not ending by itself, and waits until it has. */
   async end(): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.connected) this.#process.send({ type: 'end' })
+    if (this.#process.exitCode === null && this.#process.connected) this.#process.send({ type: 'end' }, () => {})
     await this.#patiently(this.#exit, 'has not ended')
   }
 
