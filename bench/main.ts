@@ -17,6 +17,7 @@ import { fileRows } from './rows/file.ts'
 import { meetingRows } from './rows/meeting.ts'
 import { memoryRows } from './rows/memory.ts'
 import { networkRows } from './rows/network.ts'
+import { othersRows } from './rows/others.ts'
 import { replicaRows } from './rows/replica.ts'
 
 type Group = (files: DatabaseFiles) => Promise<BenchRow[]>
@@ -30,6 +31,7 @@ const groups: Record<string, Group> = {
   meeting: meetingRows,
   memory: memoryRows,
   file: fileRows,
+  others: othersRows,
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

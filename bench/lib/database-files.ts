@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { Child } from './child.ts'
 
@@ -17,6 +17,11 @@ export class DatabaseFiles {
   /** The path of a file that is not there yet. */
   fresh(name: string): string {
     return path.join(this.folder, `${name}-${performance.now()}.db`)
+  }
+
+  /** A folder that is empty. */
+  freshFolder(name: string): string {
+    return mkdtempSync(path.join(this.folder, `${name}-`))
   }
 
   /** A file with one author and so many events. Treat it as read-only: appends go to a copy. */

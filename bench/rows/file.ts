@@ -1,5 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
-import path from 'node:path'
+import { statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import Hypercore from 'hypercore'
 import type { Database, ReadOptions } from 'peerlog'
@@ -7,6 +6,7 @@ import { open } from 'peerlog'
 import { BareSqlite } from '../lib/bare-sqlite.ts'
 import type { DatabaseFiles } from '../lib/database-files.ts'
 import { benchData, benchItem, EVENT_BYTES, SECRET } from '../lib/events.ts'
+import { folderBytes } from '../lib/folder.ts'
 import { rounds } from '../lib/measure.ts'
 import type { BenchRow } from '../results.ts'
 
@@ -191,14 +191,14 @@ async function size(files: DatabaseFiles, core: string): Promise<BenchRow> {
     note: `JSON of ${EVENT_BYTES} bytes with subject, clock, seal, signature and indexes; the closed file by its events`,
     ratios: [
       { label: 'bytes besides the JSON', value: perEvent - EVENT_BYTES },
-      { label: 'of bare SQLite with the same tables and rows of 300 bytes', value: perEvent / (statSync(bareFile).size / EVENTS) },
-      { label: `of hypercore's ${HYPERCORE_BLOCKS} blocks of the same JSON`, value: perEvent / (folderBytes(core) / HYPERCORE_BLOCKS) },
+      {
+        label: 'of bare SQLite with the same tables and rows of 300 bytes',
+        value: perEvent / (statSync(bareFile).size / EVENTS),
+      },
+      {
+        label: `of hypercore's ${HYPERCORE_BLOCKS} blocks of the same JSON`,
+        value: perEvent / (folderBytes(core) / HYPERCORE_BLOCKS),
+      },
     ],
   }
-}
-
-function folderBytes(folder: string): number {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(path.join(entry.parentPath, entry.name)).size, 0)
 }
