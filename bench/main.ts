@@ -4,11 +4,12 @@
  */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { renderTable } from '../scripts/bench-readme.ts'
+import { renderTables } from '../scripts/bench-readme.ts'
 import { killChildren } from './lib/child.ts'
 import { DatabaseFiles } from './lib/database-files.ts'
 import { inFolder, removeFolders } from './lib/folder.ts'
 import { machineLine } from './lib/measure.ts'
+import { printProfiles } from './profile.ts'
 import type { BenchResults, BenchRow } from './results.ts'
 import { appendRows } from './rows/append.ts'
 import { delayRows } from './rows/delay.ts'
@@ -59,25 +60,30 @@ async function measure(chosen: readonly string[]): Promise<BenchResults> {
   return results
 }
 
+async function main(chosen: readonly string[]): Promise<void> {
+  if (chosen.includes('profile')) {
+    await inFolder((folder) => printProfiles(new DatabaseFiles(folder)))
+    return
+  }
+  const results = await measure(chosen)
+  console.log(renderTables(results))
+  if (chosen.length > 0) return
+  const file = path.join(import.meta.dirname, 'results.json')
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
+  console.log(`written to ${path.relative(process.cwd(), file)}; npm run bench:readme puts it into the documents`)
+}
+
 const chosen = process.argv.slice(2)
-const unknown = chosen.find((name) => !(name in groups))
+const unknown = chosen.find((name) => name !== 'profile' && !(name in groups))
 if (unknown !== undefined) {
-  console.error(`there is no group '${unknown}'; choose from ${Object.keys(groups).join(', ')}`)
+  console.error(`there is no group '${unknown}'; choose from ${Object.keys(groups).join(', ')}, or 'profile'`)
   process.exit(2)
 }
 try {
-  const results = await measure(chosen)
-  console.log(renderTable(results))
-  if (chosen.length === 0) {
-    const file = path.join(import.meta.dirname, 'results.json')
-    writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
-    console.log(`written to ${path.relative(process.cwd(), file)}; npm run bench:readme puts it into the documents`)
-  }
-  process.exit()
+  await main(chosen)
 } catch (error) {
   console.error(error)
   process.exitCode = 1
-} finally {
-  killChildren()
 }
+killChildren()
 process.exit()

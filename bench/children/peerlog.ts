@@ -16,7 +16,7 @@ interface Options {
   live?: boolean
 }
 
-const RSS_INTERVAL_MS = 20
+const RSS_INTERVAL_MS = 50
 const LOOP_RESOLUTION_MS = 1
 
 const options = childOptions<Options>()

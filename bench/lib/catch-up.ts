@@ -9,6 +9,9 @@ export interface CatchUp {
   transport: BenchTransport
   /** How the receiver reaches the sender, if not in the same way. */
   receiverTransport?: BenchTransport
+  /** Flags for Node in the two processes. */
+  senderFlags?: string[]
+  receiverFlags?: string[]
   /** Leave the received file where it is. */
   keep?: boolean
 }
@@ -31,10 +34,11 @@ export interface CaughtUp {
 /** An empty replica in one process receives everything that a replica in another holds. */
 export async function catchUp(files: DatabaseFiles, options: CatchUp): Promise<CaughtUp> {
   const { source, events, transport, receiverTransport = transport } = options
-  const sender = new Child('peerlog.ts', { path: source, transport })
+  const sender = new Child('peerlog.ts', { path: source, transport }, options.senderFlags)
   await sender.message('ready')
   const file = files.fresh('received')
-  const receiver = new Child('peerlog.ts', { path: file, transport: receiverTransport, expect: events })
+  const receive = { path: file, transport: receiverTransport, expect: events }
+  const receiver = new Child('peerlog.ts', receive, options.receiverFlags)
   const got = await receiver.message('complete')
   const sent = await sender.ask('report')
   await Promise.all([sender.end(), receiver.end()])
