@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import path from 'node:path'
+import { within } from './within.ts'
 
 /** Milliseconds that a child may take for what it was asked. */
 const PATIENCE_MS = 240_000
