@@ -43,6 +43,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   })
 }
 
+/** Groups that could not be measured. */
+const failed: string[] = []
+
 async function measure(chosen: readonly string[]): Promise<BenchResults> {
   const start = performance.now()
   const results: BenchResults = { machine: machineLine(), date: new Date().toISOString().slice(0, 10), rows: [] }
@@ -52,7 +55,13 @@ async function measure(chosen: readonly string[]): Promise<BenchResults> {
       if (chosen.length > 0 && !chosen.includes(group)) continue
       const groupStart = performance.now()
       process.stderr.write(`${group} `)
-      for (const row of await run(files)) results.rows.push({ group, ...row })
+      try {
+        for (const row of await run(files)) results.rows.push({ group, ...row })
+      } catch (error) {
+        failed.push(group)
+        console.error(error)
+        killChildren()
+      }
       process.stderr.write(` ${((performance.now() - groupStart) / 1000).toFixed(0)} s\n`)
     }
   })
@@ -67,6 +76,7 @@ async function main(chosen: readonly string[]): Promise<void> {
   }
   const results = await measure(chosen)
   console.log(renderTables(results))
+  if (failed.length > 0) throw new Error(`not measured: ${failed.join(', ')}`)
   if (chosen.length > 0) return
   const file = path.join(import.meta.dirname, 'results.json')
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)

@@ -72,16 +72,8 @@ export class Child {
     await this.#patiently(this.#exit, 'has not ended')
   }
 
-  async #patiently<T>(work: Promise<T>, failure: string): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`${this.#script} ${failure} in ${PATIENCE_MS / 1000} s`)), PATIENCE_MS)
-    })
-    try {
-      return await Promise.race([work, late])
-    } finally {
-      clearTimeout(timer)
-    }
+  #patiently<T>(work: Promise<T>, failure: string): Promise<T> {
+    return within(PATIENCE_MS, work, `${this.#script} ${failure}`)
   }
 }
 
