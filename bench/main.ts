@@ -35,13 +35,11 @@ const groups: Record<string, Group> = {
   others: othersRows,
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => {
-    killChildren()
-    removeFolders()
-    process.exit(130)
-  })
-}
+process.once('exit', () => {
+  killChildren()
+  removeFolders()
+})
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
 
 /** Groups that could not be measured. */
 const failed: string[] = []
@@ -97,5 +95,4 @@ try {
 } catch (error) {
   console.error(error)
 }
-killChildren()
 process.exit()
