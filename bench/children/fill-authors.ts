@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Database } from 'peerlog'
 import { open } from 'peerlog'
-import { childOptions, tell } from '../lib/child.ts'
+import { childOptions, onMessage, tell } from '../lib/child.ts'
 import { benchItem, SECRET } from '../lib/events.ts'
 import { IntroducedTransport, introduce } from '../lib/introduced.ts'
 
@@ -75,5 +75,5 @@ await gather(file, 0, authors)
 const { size } = file.db.frontier()
 if (size !== authors || file.db.position !== events) throw new Error(`${file.db.position} events of ${size} authors`)
 await file.db.close()
+onMessage('end', () => process.disconnect())
 tell({ type: 'filled' })
-process.disconnect()

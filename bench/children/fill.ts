@@ -1,5 +1,5 @@
 import { open } from 'peerlog'
-import { childOptions, tell } from '../lib/child.ts'
+import { childOptions, onMessage, tell } from '../lib/child.ts'
 import { benchItem, SECRET } from '../lib/events.ts'
 
 /** Appends benchmark events to a file, a thousand at a time. */
@@ -18,5 +18,5 @@ for (let n = from; n < to; n += BATCH) {
   await db.appendMany(Array.from({ length: Math.min(BATCH, to - n) }, (_, i) => benchItem(n + i)))
 }
 await db.close()
+onMessage('end', () => process.disconnect())
 tell({ type: 'filled' })
-process.disconnect()
