@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Database } from 'peerlog'
 import { open } from 'peerlog'
 import { childOptions, onMessage, tell } from '../lib/child.ts'
@@ -27,10 +26,9 @@ interface Peer {
 const { path, events, authors } = childOptions<Options>()
 const eventsEach = events / authors
 
-async function openPeer(file: string, seed: string): Promise<Peer> {
+async function openPeer(file: string): Promise<Peer> {
   const transport = new IntroducedTransport()
-  const authorSeed = createHash('sha256').update(seed).digest()
-  const db = await open({ databaseId: 'bench', path: file, secret: SECRET, authorSeed, transport })
+  const db = await open({ databaseId: 'bench', path: file, secret: SECRET, transport })
   return { db, transport }
 }
 
@@ -55,7 +53,7 @@ async function collect(collector: Peer, peer: Peer, expected: number): Promise<v
 async function gather(collector: Peer, first: number, count: number): Promise<void> {
   const step = count / FAN_IN
   for (let i = first; i < first + count; i += step) {
-    const peer = await openPeer(':memory:', step > 1 ? `collector ${i} ${step}` : `author ${i}`)
+    const peer = await openPeer(':memory:')
     if (step > 1) await gather(peer, i, step)
     else await write(peer.db, i)
     await collect(collector, peer, collector.db.position + step * eventsEach)
@@ -70,7 +68,7 @@ async function write(db: Database, author: number): Promise<void> {
   }
 }
 
-const file = await openPeer(path, 'file')
+const file = await openPeer(path)
 await gather(file, 0, authors)
 const { size } = file.db.frontier()
 if (size !== authors || file.db.position !== events) throw new Error(`${file.db.position} events of ${size} authors`)
