@@ -4,11 +4,15 @@ export interface BenchResults {
   machine: string
   /** The day of the run: `2026-11-20`. */
   date: string
+  /** How long the run took. */
+  minutes?: number
   rows: BenchRow[]
 }
 
 /** One measured figure. */
 export interface BenchRow {
+  /** The group of measurements it belongs to: a word for `npm run bench -- word`. */
+  group?: string
   /** What was measured, for people; unique, and the name by which a document may quote the figure. */
   name: string
   /** The median of the runs. */
@@ -19,6 +23,8 @@ export interface BenchRow {
   ratios: BenchRatio[]
   /** What a reader should know about how it was measured. */
   note?: string
+  /** One of the few that the README shows. */
+  headline?: boolean
 }
 
 export interface BenchRatio {

@@ -1,7 +1,7 @@
 /**
  * Keeps the figures in documents equal to `bench/results.json`.
  *
- *   <!-- bench --> … <!-- /bench -->         the whole table
+ *   <!-- bench --> … <!-- /bench -->         the tables; in README.md one table of the rows marked as headlines
  *   <!-- bench:NAME --> … <!-- /bench -->    the figure of the row called NAME
  *
  * `--write` fills the places in, `--check` (the default) says which are not what the results say.
@@ -14,6 +14,8 @@ import { filesBelow, REPOSITORY } from './lib/files.ts'
 import { messageOf, Report } from './lib/report.ts'
 
 const RESULTS = 'bench/results.json'
+/** The document that shows a few of the rows only. */
+const HEADLINES = 'README.md'
 const PLACE = /(<!-- bench(?::([^>]*?))? -->)([\s\S]*?)(<!-- \/bench -->)/g
 
 /** Three significant digits, thousands apart by a thin gap: 152 000, 3.45, 0.56. */
@@ -42,20 +44,40 @@ function ratioCell(row: BenchRow): string {
     .join('<br>')
 }
 
-/** The table as Markdown, with the machine's line under it. */
-export function renderTable(results: BenchResults): string {
+function tableLines(rows: readonly BenchRow[]): string[] {
   const lines = ['| what | measured | beside |', '| --- | --- | --- |']
-  for (const row of results.rows) {
+  for (const row of rows) {
     const name = row.note === undefined ? row.name : `${row.name}<br>${row.note}`
     lines.push(`| ${cell(name)} | ${figure(row.value)} ${cell(row.unit)} | ${cell(ratioCell(row))} |`)
   }
-  return `\n\n${lines.join('\n')}\n\nMedians on ${results.machine}, ${results.date}.\n\n`
+  return lines
+}
+
+function machineText({ machine, date }: BenchResults): string {
+  return `Medians on ${machine}, ${date}.`
+}
+
+/** All figures as Markdown, a table for each group, with the machine's line under them. */
+export function renderTables(results: BenchResults): string {
+  const groups = [...new Set(results.rows.map(({ group }) => group))]
+  const parts = groups.flatMap((group) => [
+    ...(group === undefined ? [] : [`**${group}**`]),
+    tableLines(results.rows.filter((row) => row.group === group)).join('\n'),
+  ])
+  return `\n\n${[...parts, machineText(results)].join('\n\n')}\n\n`
+}
+
+/** The figures that a user would ask for, in one table. */
+export function renderHeadlines(results: BenchResults): string {
+  const rows = results.rows.filter((row) => row.headline === true)
+  return `\n\n${[tableLines(rows).join('\n'), machineText(results)].join('\n\n')}\n\n`
 }
 
 /** The same document with every place filled in. Throws if a place names a row that does not exist. */
-export function fillIn(text: string, results: BenchResults): string {
+export function fillIn(text: string, results: BenchResults, document: string): string {
+  const render = document === HEADLINES ? renderHeadlines : renderTables
   return text.replaceAll(PLACE, (_all, open: string, name: string | undefined, _old: string, close: string) => {
-    if (name === undefined) return open + renderTable(results) + close
+    if (name === undefined) return open + render(results) + close
     const row = results.rows.find((candidate) => candidate.name === name.trim())
     if (row === undefined) throw new Error(`${RESULTS} has no row called "${name.trim()}"`)
     return `${open}${figure(row.value)} ${row.unit}${close}`
@@ -83,12 +105,12 @@ export function checkBench(root: string, report: Report, write = false): void {
     const text = readFileSync(path, 'utf8')
     try {
       if (write) {
-        const filled = fillIn(text, results)
+        const filled = fillIn(text, results, document)
         if (filled !== text) writeFileSync(path, filled)
         continue
       }
       for (const match of text.matchAll(PLACE)) {
-        if (bare(fillIn(match[0], results)) !== bare(match[0])) {
+        if (bare(fillIn(match[0], results, document)) !== bare(match[0])) {
           report.problem(
             `${document}:${lineOf(text, match.index)}`,
             `is not what ${RESULTS} says; run: npm run bench:readme`,

@@ -75,7 +75,10 @@ const ATTACKS = {
   'duplicates of one event': flood((keys) => messages.encodeFrame([foreignLog(keys, 1, 1)])),
   'a thousand heads, again and again': flood((keys) => {
     const { author } = foreignLog(keys, 1, 1)
-    return messages.encodeHeads('news', Array(1000).fill({ author, length: 1, tag: Buffer.alloc(messages.TAG_BYTES) }))
+    return messages.encodeHeads(
+      'news',
+      Array(1000).fill({ author, length: 1, start: 0, tag: Buffer.alloc(messages.TAG_BYTES) }),
+    )
   }),
   'bad signatures': flood((keys) => {
     const run = foreignLog(keys, 2, 1)

@@ -1,46 +1,71 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { open } from 'peerlog'
 import { childOptions, onMessage, tell } from '../lib/child.ts'
-import { benchItem, SECRET } from '../lib/events.ts'
+import { SECRET } from '../lib/events.ts'
+import type { BenchTransport } from '../lib/transports.ts'
 
-/** A peerlog replica: reports when it has met a peer, when it holds `expect` events, and how late live events are. */
+/**
+ * A peerlog replica: reports when it has met a peer, when it holds `expect` events and what that took, and how late
+ * live events are.
+ */
 interface Options {
   path: string
-  transport: { mode: 'hyperswarm' | 'relay'; bootstrap?: { host: string; port: number }[]; relayUrl?: string }
-  /** Events to fill the file with before anything else. */
-  fill?: number
+  transport: BenchTransport
   /** Events to wait for. */
   expect?: number
   live?: boolean
 }
 
-const options = childOptions<Options>()
+const RSS_INTERVAL_MS = 50
+const LOOP_RESOLUTION_MS = 1
 
-if (options.fill !== undefined) {
-  const local = await open({ databaseId: 'bench', path: options.path, secret: SECRET, transport: { mode: 'disabled' } })
-  for (let n = 0; n < options.fill; n += 1000) {
-    await local.appendMany(Array.from({ length: 1000 }, (_, i) => benchItem(n + i)))
-  }
-  await local.close()
-  tell({ type: 'filled' })
-} else {
-  const db = await open({ databaseId: 'bench', path: options.path, secret: SECRET, transport: options.transport })
-  let metAt = 0
-  db.sync.on('PeerConnected', () => {
-    metAt = performance.now()
-    tell({ type: 'connected' })
-  })
-  db.sync.on('InSync', () => tell({ type: 'in-sync' }))
-  db.sync.on('Progress', () => {
-    if (options.expect !== undefined && db.position >= options.expect) tell({ type: 'complete', ms: performance.now() - metAt })
-  })
-  onMessage('append', () => void db.append('live', { sent: Number(process.hrtime.bigint() / 1000n) }))
-  onMessage('end', () => void db.close().then(() => process.disconnect()))
-  if (options.live === true) {
-    void (async () => {
-      for await (const event of db.read<{ sent: number }>({ subject: 'live', after: db.position, follow: true })) {
-        if (!event.local) tell({ type: 'late', us: Number(process.hrtime.bigint() / 1000n) - event.data.sent })
-      }
-    })()
-  }
-  tell({ type: 'ready' })
+const options = childOptions<Options>()
+const db = await open({ databaseId: 'bench', path: options.path, secret: SECRET, transport: options.transport })
+const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
+const rss = { before: process.memoryUsage.rss(), peak: 0 }
+let metAt = 0
+let cpuBefore = process.cpuUsage()
+
+function begin(): void {
+  if (metAt > 0) return
+  metAt = performance.now()
+  cpuBefore = process.cpuUsage()
+  rss.before = process.memoryUsage.rss()
+  rss.peak = rss.before
+  loop.enable()
+  setInterval(() => (rss.peak = Math.max(rss.peak, process.memoryUsage.rss())), RSS_INTERVAL_MS).unref()
 }
+
+/** What has happened since the meeting: megabytes and milliseconds. */
+function report(): Record<string, number> {
+  const { user, system } = process.cpuUsage(cpuBefore)
+  const peak = Math.max(rss.peak, process.memoryUsage.rss())
+  return {
+    ms: performance.now() - metAt,
+    cpuMs: (user + system) / 1000,
+    rssBefore: rss.before / 1e6,
+    rssGrowth: (peak - rss.before) / 1e6,
+    stallP99: loop.percentile(99) / 1e6,
+    stallMax: loop.max / 1e6,
+  }
+}
+
+db.sync.on('PeerConnected', () => {
+  begin()
+  tell({ type: 'connected' })
+})
+db.sync.on('InSync', () => tell({ type: 'in-sync' }))
+db.sync.on('Progress', () => {
+  if (options.expect !== undefined && db.position >= options.expect) tell({ type: 'complete', ...report() })
+})
+onMessage('report', () => tell({ type: 'report', ...report() }))
+onMessage('append', () => void db.append('live', { sent: Number(process.hrtime.bigint() / 1000n) }))
+onMessage('end', () => void db.close().then(() => process.disconnect()))
+if (options.live === true) {
+  void (async () => {
+    for await (const event of db.read<{ sent: number }>({ subject: 'live', after: db.position, follow: true })) {
+      if (!event.local) tell({ type: 'late', us: Number(process.hrtime.bigint() / 1000n) - event.data.sent })
+    }
+  })()
+}
+tell({ type: 'ready' })

@@ -37,9 +37,13 @@ export class BareSqlite {
     this.#db.pragma('synchronous = NORMAL')
     this.#db.pragma('cache_size = -32768')
     this.#db.pragma('wal_autocheckpoint = 4096')
-    this.#event = this.#db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
-    this.#id = this.#db.prepare('INSERT INTO ids VALUES (?, ?)')
-    this.#author = this.#db.prepare('INSERT OR REPLACE INTO authors VALUES (1, ?, ?, ?, ?, ?, 0, NULL)')
+    this.#event = this.#db.prepare(
+      'INSERT INTO events (position, time, tick, id_start, subject, type, signature, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    )
+    this.#id = this.#db.prepare('INSERT INTO ids (prefix, position) VALUES (?, ?)')
+    this.#author = this.#db.prepare(
+      'INSERT OR REPLACE INTO authors (no, key, length, peaks, position, time, tick) VALUES (1, ?, ?, ?, ?, ?, 0)',
+    )
     this.#begin = this.#db.prepare('BEGIN IMMEDIATE')
     this.#commit = this.#db.prepare('COMMIT')
   }

@@ -1,25 +1,44 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import path from 'node:path'
+import { within } from './within.ts'
+
+/** Milliseconds that a child may take for what it was asked. */
+const PATIENCE_MS = 240_000
+
+const running = new Set<ChildProcess>()
+
+/** Ends every child at once. */
+export function killChildren(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
 
 /** A child process that does one thing for a benchmark and talks by messages. */
 export class Child {
+  readonly #script: string
   readonly #process: ChildProcess
   #waiting: { type: string; resolve(message: Message): void }[] = []
   #arrived: Message[] = []
   #failed: ((error: Error) => void) | null = null
   readonly #failure: Promise<never>
+  readonly #exit: Promise<void>
 
   /** @param script below bench/children. */
-  constructor(script: string, options: object) {
+  constructor(script: string, options: object, nodeFlags: string[] = []) {
+    this.#script = script
     this.#process = fork(path.join(import.meta.dirname, '../children', script), [JSON.stringify(options)], {
-      execArgv: ['--import', 'ts-blank-space/register'],
+      execArgv: [...nodeFlags, '--import', 'ts-blank-space/register'],
     })
+    running.add(this.#process)
     this.#failure = new Promise((_, reject) => (this.#failed = reject))
     this.#failure.catch(() => {})
     this.#process.on('message', (message: Message) => this.#take(message))
-    this.#process.on('exit', (code) => {
-      if (code !== 0) this.#failed?.(new Error(`${script} ended with ${code}`))
+    this.#exit = new Promise((resolve) => {
+      this.#process.on('exit', (code, signal) => {
+        running.delete(this.#process)
+        if (code !== 0) this.#failed?.(new Error(`${script} ended with ${code ?? signal}`))
+        resolve()
+      })
     })
   }
 
@@ -33,19 +52,28 @@ export class Child {
   async message(type: string): Promise<Message> {
     const place = this.#arrived.findIndex((message) => message.type === type)
     if (place !== -1) return this.#arrived.splice(place, 1)[0] as Message
-    return Promise.race([new Promise<Message>((resolve) => this.#waiting.push({ type, resolve })), this.#failure])
+    const next = new Promise<Message>((resolve) => this.#waiting.push({ type, resolve }))
+    return this.#patiently(Promise.race([next, this.#failure]), `told nothing of '${type}'`)
   }
 
   send(message: Message): void {
     this.#process.send(message)
   }
 
-  /** Asks the child to end and waits until it has. */
+  /** Sends a message and waits for the answer of the same type. */
+  ask(type: string): Promise<Message> {
+    this.send({ type })
+    return this.message(type)
+  }
+
+  /** Asks the child to end, if it is not ending by itself, and waits until it has. */
   async end(): Promise<void> {
-    const ended = new Promise((resolve) => this.#process.once('exit', resolve))
-    if (this.#process.exitCode !== null) return
-    this.#process.send({ type: 'end' })
-    await ended
+    if (this.#process.exitCode === null && this.#process.connected) this.#process.send({ type: 'end' }, () => {})
+    await this.#patiently(this.#exit, 'has not ended')
+  }
+
+  #patiently<T>(work: Promise<T>, failure: string): Promise<T> {
+    return within(PATIENCE_MS, work, `${this.#script} ${failure}`)
   }
 }
 
@@ -54,8 +82,13 @@ export interface Message {
   [field: string]: unknown
 }
 
-/** In a child: the options it was started with. */
+/** In a child: the options it was started with. It ends when the parent is gone. */
 export function childOptions<T>(): T {
+  let asked = false
+  onMessage('end', () => (asked = true))
+  process.once('disconnect', () => {
+    if (!asked) process.exit(1)
+  })
   return JSON.parse(process.argv[2] as string) as T
 }
 

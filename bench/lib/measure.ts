@@ -1,7 +1,4 @@
 import { cpus, totalmem } from 'node:os'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import type { BenchRatio } from '../results.ts'
 
 export function median(values: readonly number[]): number {
@@ -41,14 +38,22 @@ export async function rounds<Name extends string>(
   return Object.fromEntries(names.map((name) => [name, median(values[name])])) as Record<Name, number>
 }
 
-/** Calls with the path of an empty folder that is gone afterwards. */
-export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'peerlog-bench-'))
-  try {
-    return await work(folder)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
+/** Runs the work several times; the median of each figure that it returns. */
+export async function medians<Name extends string>(
+  count: number,
+  work: () => Promise<Record<Name, number>>,
+): Promise<Record<Name, number>> {
+  const results: Record<Name, number>[] = []
+  for (let round = 0; round < count; round++) {
+    globalThis.gc?.()
+    results.push(await work())
+    process.stderr.write('.')
   }
+  const names = Object.keys(results[0] as Record<Name, number>) as Name[]
+  return Object.fromEntries(names.map((name) => [name, median(results.map((result) => result[name]))])) as Record<
+    Name,
+    number
+  >
 }
 
 /** A ratio with a goal, such as at least 0.45. */

@@ -4,7 +4,8 @@ import type { Database } from 'peerlog'
 import { open } from 'peerlog'
 import { BareSqlite } from '../lib/bare-sqlite.ts'
 import { benchData, benchItem, SECRET } from '../lib/events.ts'
-import { atLeast, inFolder, rounds } from '../lib/measure.ts'
+import { inFolder } from '../lib/folder.ts'
+import { atLeast, rounds } from '../lib/measure.ts'
 import type { BenchRow } from '../results.ts'
 
 const BATCH = 1000
@@ -79,6 +80,7 @@ async function bulk(folder: string): Promise<BenchRow> {
     value: result.peerlog,
     unit: 'events/s',
     note: 'JSON of 200 bytes: encoded, sealed, hashed, signed, durable',
+    headline: true,
     ratios: [
       atLeast('of bare better-sqlite3 filling the same tables', result.peerlog / result.bare, 0.45),
       atLeast("× hypercore's unsealed append", result.peerlog / result.hypercore, 1),

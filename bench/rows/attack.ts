@@ -1,10 +1,10 @@
-import path from 'node:path'
 import { createRelay } from 'peerlog-relay'
 import { deriveDatabaseKeys } from '../../src/event/keys.ts'
 import { EventStore } from '../../src/store/event-store.ts'
 import { Child } from '../lib/child.ts'
+import type { DatabaseFiles } from '../lib/database-files.ts'
 import { foreignLog } from '../lib/foreign-log.ts'
-import { atLeast, atMost, inFolder, rounds } from '../lib/measure.ts'
+import { atLeast, atMost, rounds } from '../lib/measure.ts'
 import type { BenchRow } from '../results.ts'
 
 const EVENTS = 100_000
@@ -24,15 +24,11 @@ const ATTACKS: Record<string, number> = {
 }
 
 /** What honest peers get done while somebody attacks, and what an author costs. */
-export async function attackRows(): Promise<BenchRow[]> {
-  const catchUps = await inFolder(async (folder) => {
-    const source = path.join(folder, 'source.db')
-    const filler = new Child('peerlog.ts', { path: source, transport: { mode: 'disabled' }, fill: EVENTS })
-    await filler.message('filled')
-    const contestants = { '': () => catchUp(folder, source, null) } as Record<string, () => Promise<number>>
-    for (const attack of Object.keys(ATTACKS)) contestants[attack] = () => catchUp(folder, source, attack)
-    return rounds(ROUNDS, contestants)
-  })
+export async function attackRows(files: DatabaseFiles): Promise<BenchRow[]> {
+  const source = await files.log(EVENTS)
+  const contestants = { '': () => catchUp(files, source, null) } as Record<string, () => Promise<number>>
+  for (const attack of Object.keys(ATTACKS)) contestants[attack] = () => catchUp(files, source, attack)
+  const catchUps = await rounds(ROUNDS, contestants)
   const quiet = catchUps[''] as number
   const rows = Object.keys(ATTACKS).map((attack) => ({
     name: `catch-up while attacked: ${attack}`,
@@ -44,11 +40,11 @@ export async function attackRows(): Promise<BenchRow[]> {
   return [...rows, await authorsRow()]
 }
 
-async function catchUp(folder: string, source: string, attack: string | null): Promise<number> {
+async function catchUp(files: DatabaseFiles, source: string, attack: string | null): Promise<number> {
   const relay = await createRelay({ port: 0, host: '127.0.0.1' })
   const transport: Transport = { mode: 'relay', relayUrl: relay.url }
   const receiver = new Child('peerlog.ts', {
-    path: path.join(folder, `${performance.now()}.db`),
+    path: files.fresh('attacked'),
     transport,
     expect: EVENTS,
   })

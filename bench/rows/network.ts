@@ -1,9 +1,12 @@
-import path from 'node:path'
 import createTestnet from 'hyperdht/testnet.js'
 import { createRelay } from 'peerlog-relay'
 import { BareSqlite } from '../lib/bare-sqlite.ts'
+import { catchUp } from '../lib/catch-up.ts'
 import { Child } from '../lib/child.ts'
-import { atLeast, atMost, inFolder, quantile, rounds } from '../lib/measure.ts'
+import type { DatabaseFiles } from '../lib/database-files.ts'
+import { atLeast, atMost, quantile, rounds } from '../lib/measure.ts'
+import type { BenchTransport, RelayTransport, SwarmTransport } from '../lib/transports.ts'
+import { relayAt } from '../lib/transports.ts'
 import type { BenchRow } from '../results.ts'
 
 const CATCH_UP_EVENTS = 200_000
@@ -14,43 +17,37 @@ const ROUNDS = 3
 const LIVE_EVENTS = 1500
 const LIVE_PAUSE_MS = 3
 
-type Transport =
-  { mode: 'hyperswarm'; bootstrap: { host: string; port: number }[] } | { mode: 'relay'; relayUrl: string }
-
 /** Catch-up of 200 000 events and live latency, between two processes. */
-export async function networkRows(): Promise<BenchRow[]> {
-  return inFolder(async (folder) => {
-    const testnet = await createTestnet(4)
-    const relay = await createRelay({ port: 0, host: '127.0.0.1' })
-    try {
-      const swarm: Transport = { mode: 'hyperswarm', bootstrap: testnet.bootstrap }
-      const overRelay: Transport = { mode: 'relay', relayUrl: relay.url }
-      const catchUp = await catchUpRows(folder, swarm, overRelay)
-      return [...catchUp, await latencyRow(folder, swarm)]
-    } finally {
-      await relay.close()
-      await testnet.destroy()
-    }
-  })
+export async function networkRows(files: DatabaseFiles): Promise<BenchRow[]> {
+  const testnet = await createTestnet(4)
+  const relay = await createRelay({ port: 0, host: '127.0.0.1' })
+  try {
+    const swarm: SwarmTransport = { mode: 'hyperswarm', bootstrap: testnet.bootstrap }
+    return [...(await catchUpRows(files, swarm, relayAt(relay.port))), await latencyRow(files, swarm)]
+  } finally {
+    await relay.close()
+    await testnet.destroy()
+  }
 }
 
-async function catchUpRows(folder: string, swarm: Transport, relay: Transport): Promise<BenchRow[]> {
-  const source = path.join(folder, 'source.db')
-  const filler = new Child('peerlog.ts', { path: source, transport: swarm, fill: CATCH_UP_EVENTS })
-  await filler.message('filled')
+async function catchUpRows(files: DatabaseFiles, swarm: SwarmTransport, relay: RelayTransport): Promise<BenchRow[]> {
+  const source = await files.log(CATCH_UP_EVENTS)
+  const over = async (transport: BenchTransport): Promise<number> =>
+    (await catchUp(files, { source, events: CATCH_UP_EVENTS, transport })).rate
   const result = await rounds(ROUNDS, {
-    swarm: () => catchUp(folder, source, swarm),
-    relay: () => catchUp(folder, source, relay),
-    bare: () => bareInsert(folder),
+    swarm: () => over(swarm),
+    relay: () => over(relay),
+    bare: () => bareInsert(files),
     bareSwarm: () => bareTransport(swarm),
     bareRelay: () => bareTransport(relay),
-    hypercore: () => hypercoreCatchUp(folder, swarm),
+    hypercore: () => hypercoreCatchUp(files, swarm),
   })
   return [
     {
       name: 'catch-up of 200 000 events over Hyperswarm',
       value: result.swarm,
       unit: 'events/s',
+      headline: true,
       note: 'two processes on loopback, from meeting to all verified, indexed and durable',
       ratios: [
         atLeast('of bare better-sqlite3 filling the same tables', result.swarm / result.bare, 0.35),
@@ -70,18 +67,8 @@ async function catchUpRows(folder: string, swarm: Transport, relay: Transport): 
   ]
 }
 
-async function catchUp(folder: string, source: string, transport: Transport): Promise<number> {
-  const sender = new Child('peerlog.ts', { path: source, transport })
-  await sender.message('ready')
-  const file = path.join(folder, `${performance.now()}.db`)
-  const receiver = new Child('peerlog.ts', { path: file, transport, expect: CATCH_UP_EVENTS })
-  const { ms } = await receiver.message('complete')
-  await Promise.all([sender.end(), receiver.end()])
-  return (CATCH_UP_EVENTS / (ms as number)) * 1000
-}
-
-async function bareInsert(folder: string): Promise<number> {
-  const db = await BareSqlite.create(path.join(folder, `${performance.now()}.db`))
+async function bareInsert(files: DatabaseFiles): Promise<number> {
+  const db = await BareSqlite.create(files.fresh('bare'))
   const start = performance.now()
   for (let n = 0; n < CATCH_UP_EVENTS; n += 200) db.insert(200)
   const ms = performance.now() - start
@@ -89,7 +76,7 @@ async function bareInsert(folder: string): Promise<number> {
   return (CATCH_UP_EVENTS / ms) * 1000
 }
 
-async function bareTransport(transport: Transport): Promise<number> {
+async function bareTransport(transport: BenchTransport): Promise<number> {
   const bytes = CATCH_UP_EVENTS * WIRE_BYTES
   const receiver = new Child('bare-transport.ts', { transport, role: 'receive', bytes })
   await receiver.message('ready')
@@ -99,20 +86,11 @@ async function bareTransport(transport: Transport): Promise<number> {
   return (CATCH_UP_EVENTS / (ms as number)) * 1000
 }
 
-async function hypercoreCatchUp(folder: string, swarm: Transport): Promise<number> {
-  const { bootstrap } = swarm as Extract<Transport, { mode: 'hyperswarm' }>
-  const sender = new Child('hypercore.ts', {
-    path: path.join(folder, `core-${performance.now()}`),
-    bootstrap,
-    fill: HYPERCORE_EVENTS,
-  })
+async function hypercoreCatchUp(files: DatabaseFiles, { bootstrap }: SwarmTransport): Promise<number> {
+  const sender = new Child('hypercore.ts', { path: files.fresh('core'), bootstrap, fill: HYPERCORE_EVENTS })
   const { key } = await sender.message('ready')
-  const receiver = new Child('hypercore.ts', {
-    path: path.join(folder, `core-${performance.now()}`),
-    bootstrap,
-    key,
-    expect: HYPERCORE_EVENTS,
-  })
+  const path = files.fresh('core')
+  const receiver = new Child('hypercore.ts', { path, bootstrap, key, expect: HYPERCORE_EVENTS })
   const { ms } = await receiver.message('complete')
   await Promise.all([sender.end(), receiver.end()])
   return (HYPERCORE_EVENTS / (ms as number)) * 1000
@@ -120,16 +98,15 @@ async function hypercoreCatchUp(folder: string, swarm: Transport): Promise<numbe
 
 // ---- latency ----------------------------------------------------------------------------------------------------
 
-async function latencyRow(folder: string, swarm: Transport): Promise<BenchRow> {
-  const { bootstrap } = swarm as Extract<Transport, { mode: 'hyperswarm' }>
-  const file = (name: string): string => path.join(folder, `${name}-${performance.now()}.db`)
-  const sender = new Child('peerlog.ts', { path: file('live'), transport: swarm })
-  const receiver = new Child('peerlog.ts', { path: file('live'), transport: swarm, live: true })
+async function latencyRow(files: DatabaseFiles, swarm: SwarmTransport): Promise<BenchRow> {
+  const { bootstrap } = swarm
+  const sender = new Child('peerlog.ts', { path: files.fresh('live'), transport: swarm })
+  const receiver = new Child('peerlog.ts', { path: files.fresh('live'), transport: swarm, live: true })
   await Promise.all([sender.message('connected'), receiver.message('connected')])
   const ours = await latencies(sender, receiver)
-  const coreSender = new Child('hypercore.ts', { path: file('core'), bootstrap })
+  const coreSender = new Child('hypercore.ts', { path: files.fresh('core'), bootstrap })
   const { key } = await coreSender.message('ready')
-  const coreReceiver = new Child('hypercore.ts', { path: file('core'), bootstrap, key })
+  const coreReceiver = new Child('hypercore.ts', { path: files.fresh('core'), bootstrap, key })
   await Promise.all([coreSender.message('connected'), coreReceiver.message('connected')])
   const theirs = await latencies(coreSender, coreReceiver)
   const pong = new Child('bare-transport.ts', { transport: swarm, role: 'pong', bytes: 0 })
@@ -142,6 +119,7 @@ async function latencyRow(folder: string, swarm: Transport): Promise<BenchRow> {
     name: 'live event, append to delivery, p50',
     value: p50,
     unit: 'ms',
+    headline: true,
     note: `two processes over loopback Hyperswarm, ${LIVE_EVENTS} events; p99 ${quantile(ours, 0.99).toFixed(2)} ms`,
     ratios: [
       atMost('ms', p50, 1),

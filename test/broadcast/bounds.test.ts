@@ -91,7 +91,7 @@ describe('claims', () => {
 describe('budgets', () => {
   it('count a large control message for more than a small one', () => {
     const author = Buffer.alloc(32)
-    const heads = Array.from({ length: 1000 }, () => ({ author, length: 1, tag: Buffer.alloc(8) }))
+    const heads = Array.from({ length: 1000 }, () => ({ author, length: 1, start: 0, tag: Buffer.alloc(8) }))
     const count = (message: Parameters<ControlBudget['spend']>[0]): number => {
       const budget = new ControlBudget()
       let sent = 0

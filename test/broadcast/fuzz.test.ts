@@ -65,7 +65,7 @@ it(`survives ${SECONDS} seconds of it`, { timeout: (SECONDS + 60) * 1000 }, asyn
   const world = new World({ seed: SEED })
   const { said, ids } = record()
   const types = new Set(said.map((bytes) => messages.decodeMessage(bytes)?.type))
-  expect(types.size, [...types].join(' ')).toBe(11)
+  expect(types.size, [...types].join(' ')).toBe(12)
   const node = world.node(14, 0, file)
   node.append(20)
   let own = 0

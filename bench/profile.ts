@@ -1,0 +1,51 @@
+import { mkdirSync } from 'node:fs'
+import path from 'node:path'
+import { createRelay } from 'peerlog-relay'
+import { catchUp } from './lib/catch-up.ts'
+import { Child } from './lib/child.ts'
+import type { Breakdown } from './lib/cpu-profile.ts'
+import { readBreakdown } from './lib/cpu-profile.ts'
+import type { DatabaseFiles } from './lib/database-files.ts'
+import { relayAt } from './lib/transports.ts'
+
+const EVENTS = 200_000
+const BUSIEST_FUNCTIONS = 15
+
+/** Where the processor time of bulk appends and of a catch-up goes, by sampling: as Markdown on standard output. */
+export async function printProfiles(files: DatabaseFiles): Promise<void> {
+  const profiled = (name: string): { folder: string; flags: string[] } => {
+    const folder = path.join(files.folder, name)
+    mkdirSync(folder)
+    return { folder, flags: ['--cpu-prof', '--cpu-prof-dir', folder] }
+  }
+  const append = profiled('append')
+  const filler = new Child('fill.ts', { path: files.fresh('append'), from: 0, to: EVENTS }, append.flags)
+  await filler.message('filled')
+  await filler.end()
+  print(`Appending ${EVENTS} events in batches of 1000`, readBreakdown(append.folder, BUSIEST_FUNCTIONS))
+
+  const source = await files.log(EVENTS)
+  const relay = await createRelay({ port: 0, host: '127.0.0.1' })
+  const [sender, receiver] = [profiled('sender'), profiled('receiver')]
+  const flags = { senderFlags: sender.flags, receiverFlags: receiver.flags }
+  await catchUp(files, { source, events: EVENTS, transport: relayAt(relay.port), ...flags })
+  await relay.close()
+  print(`Catch-up of ${EVENTS} events over a relay: the receiver`, readBreakdown(receiver.folder, BUSIEST_FUNCTIONS))
+  print('The sender', readBreakdown(sender.folder, BUSIEST_FUNCTIONS))
+}
+
+function print(title: string, { busyMs, startMs, buckets, functions }: Breakdown): void {
+  console.log(
+    `\n**${title}**: ${busyMs.toFixed(0)} ms of its main thread, and ${startMs.toFixed(0)} ms to load the modules\n`,
+  )
+  for (const [what, list] of [
+    ['for', buckets],
+    ['function, without what it calls', functions],
+  ] as const) {
+    console.log(`| ${what} | ms | share |\n| --- | ---: | ---: |`)
+    for (const { what, ms, share } of list) {
+      console.log(`| ${what} | ${ms.toFixed(0)} | ${(share * 100).toFixed(1)} % |`)
+    }
+    console.log('')
+  }
+}
