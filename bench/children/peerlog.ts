@@ -31,7 +31,8 @@ if (options.fill !== undefined) {
   })
   db.sync.on('InSync', () => tell({ type: 'in-sync' }))
   db.sync.on('Progress', () => {
-    if (options.expect !== undefined && db.position >= options.expect) tell({ type: 'complete', ms: performance.now() - metAt })
+    if (options.expect !== undefined && db.position >= options.expect)
+      tell({ type: 'complete', ms: performance.now() - metAt })
   })
   onMessage('append', () => void db.append('live', { sent: Number(process.hrtime.bigint() / 1000n) }))
   onMessage('end', () => void db.close().then(() => process.disconnect()))

@@ -55,9 +55,9 @@ async function catchUp(folder: string, source: string, attack: string | null): P
   await receiver.message('ready')
   const attacker = attack === null ? null : new Child('attacker.ts', { transport, attack, keys: ATTACKS[attack] })
   await attacker?.message('met')
-  const start = performance.now()
   const sender = new Child('peerlog.ts', { path: source, transport })
   await sender.message('ready')
+  const start = performance.now()
   await receiver.message('complete')
   const ms = performance.now() - start
   await Promise.all([sender.end(), receiver.end(), attacker?.end()])
