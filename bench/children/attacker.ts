@@ -75,10 +75,9 @@ const ATTACKS = {
   'duplicates of one event': flood((keys) => messages.encodeFrame([foreignLog(keys, 1, 1)])),
   'a thousand heads, again and again': flood((keys) => {
     const { author } = foreignLog(keys, 1, 1)
-    return messages.encodeHeads(
-      'news',
-      Array(1000).fill({ author, length: 1, start: 0, tag: Buffer.alloc(messages.TAG_BYTES) }),
-    )
+    const tag = Buffer.alloc(messages.TAG_BYTES)
+    const heads = Array.from({ length: 1000 }, () => ({ author, length: 1, start: 0, tag }))
+    return messages.encodeHeads('news', heads)
   }),
   'bad signatures': flood((keys) => {
     const run = foreignLog(keys, 2, 1)
@@ -102,7 +101,7 @@ for (const transport of transports) {
   void (async () => {
     for await (const connection of transport.connect(topic)) {
       if (connections++ === 0) tell({ type: 'met' })
-      void ATTACKS[options.attack](connection, keys).finally(() => connection.close())
+      void ATTACKS[options.attack](connection, keys).finally(() => void connection.close())
     }
   })()
 }

@@ -51,9 +51,9 @@ async function catchUp(files: DatabaseFiles, source: string, attack: string | nu
   await receiver.message('ready')
   const attacker = attack === null ? null : new Child('attacker.ts', { transport, attack, keys: ATTACKS[attack] })
   await attacker?.message('met')
-  const start = performance.now()
   const sender = new Child('peerlog.ts', { path: source, transport })
   await sender.message('ready')
+  const start = performance.now()
   await receiver.message('complete')
   const ms = performance.now() - start
   await Promise.all([sender.end(), receiver.end(), attacker?.end()])

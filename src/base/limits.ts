@@ -109,8 +109,12 @@ export const MANY_WANTED_LOGS = 16_384
 export const MAX_RUNS_PER_FRAME = 512
 /** Bytes of the events of one run in a frame, so that a run that was stored fits every message made from it. */
 export const MAX_RUN_BYTES: number = 1 * MiB
-/** Bytes of frames sent to a peer that it has not yet stored and acknowledged. */
+/**
+ * Bytes of frames sent to a peer that it has not yet stored and acknowledged; and how many of a new one, whose window
+ * grows by what it acknowledges: who comes, is served and comes again costs little.
+ */
 export const SERVE_WINDOW_BYTES: number = 4 * MiB
+export const SERVE_START_BYTES: number = 512 * KiB
 /** Bytes of new events waiting to be pushed to a peer; beyond it only their lengths are announced. */
 export const MAX_PUSH_BYTES: number = 1 * MiB
 /** Milliseconds without progress after which a peer that owes us events is let go. */
@@ -155,7 +159,7 @@ export const MAX_SESSIONS_PER_PEER = 2
  * Milliseconds after which a peer that has never brought anything, or has not for longer, gives way to a newcomer when
  * there is no room.
  */
-export const SESSION_GRACE_MS = 10_000
+export const SESSION_GRACE_MS = 4_000
 export const SESSION_IDLE_MS = 60_000
 /** Bytes of a proof that an author forked: two runs. */
 export const MAX_FORK_PROOF_BYTES: number = 3 * MiB

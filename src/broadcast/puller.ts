@@ -64,6 +64,11 @@ export class Puller {
     return this.#find(hex) !== undefined
   }
 
+  /** True while what follows our end is held back, or is to come by another peer. */
+  isDelayed(hex: string): boolean {
+    return this.#delayed.get(hex)?.lazy === false
+  }
+
   /** True while the peer has yet to prove that its log is ours. */
   isSuspect(hex: string): boolean {
     return this.#find(hex)?.want === 'peaks'

@@ -91,7 +91,7 @@ export class Receiver {
     const { puller } = this
     const end = run.from + run.events.length
     const bytes = encodedRunBytes(run)
-    const isHeld = this.#replica.heldUntil(hex) !== null
+    const isHeld = this.#replica.heldUntil(hex) !== null || puller.isDelayed(hex)
     // What does not follow what is here is no progress, unless what is between has come and is held back.
     if (asked && (status !== 'gap' || isHeld) && status !== 'unverified') {
       puller.progressed(hex, status === 'stored' ? bytes : 0, now)

@@ -1,4 +1,10 @@
-import { FRAME_TARGET_BYTES, MAX_PUSH_BYTES, MAX_RUNS_PER_FRAME, SERVE_WINDOW_BYTES } from '../base/limits.ts'
+import {
+  FRAME_TARGET_BYTES,
+  MAX_PUSH_BYTES,
+  MAX_RUNS_PER_FRAME,
+  SERVE_START_BYTES,
+  SERVE_WINDOW_BYTES,
+} from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import { encodedRunBytes } from '../event/run.ts'
 import type { RangeRequest } from './messages.ts'
@@ -23,6 +29,8 @@ export class Sender {
   #pushBytes = 0
   #inFlight: number[] = []
   #inFlightBytes = 0
+  /** Bytes that may be on the way: it grows with what the peer acknowledges. */
+  #window: number = SERVE_START_BYTES
   readonly #repeats = new RepeatBudget()
   /** When what the peer has been sent before may be sent again, in milliseconds; infinity if nothing waits for that. */
   wakeAt: number = Infinity
@@ -90,7 +98,7 @@ export class Sender {
   next(now: number): Buffer | null {
     const proof = this.#proofs.shift()
     if (proof !== undefined) return encodeFork(proof)
-    if (this.#inFlightBytes >= SERVE_WINDOW_BYTES) return null
+    if (this.#inFlightBytes >= this.#window) return null
     const runs: Run[] = []
     this.#takeServed(runs, this.#takePushes(runs), now)
     if (runs.length === 0) return null
@@ -145,7 +153,10 @@ export class Sender {
   /** The peer has stored that many more frames. False if it was sent fewer. */
   acknowledged(frames: number): boolean {
     if (frames < 1 || frames > this.#inFlight.length) return false
-    for (const bytes of this.#inFlight.splice(0, frames)) this.#inFlightBytes -= bytes
+    for (const bytes of this.#inFlight.splice(0, frames)) {
+      this.#inFlightBytes -= bytes
+      this.#window = Math.min(SERVE_WINDOW_BYTES, this.#window + bytes)
+    }
     return true
   }
 }

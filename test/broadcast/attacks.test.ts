@@ -11,6 +11,7 @@ import {
   MAX_USELESS_BYTES,
   REPEAT_BURST_BYTES,
   REPEAT_BYTES_PER_SECOND,
+  SERVE_START_BYTES,
   SERVE_WINDOW_BYTES,
   STALL_TIMEOUT_MS,
   USELESS_RUN_BYTES,
@@ -634,7 +635,7 @@ describe('fork proofs', () => {
     const twin = foreignLog(62, 2, '9')
     const proof = encodeForkProof(wide.run(1, 2, true), twin.run(1, 2, true))
     expect(node.store.ingestForkProof(proof)).toBe(true)
-    stranger.send(messages.encodeAck(1), messages.encodeAck(1), messages.encodeAck(1))
+    stranger.send(messages.encodeAck(1), messages.encodeAck(1))
     expect(stranger.readTypes()).toEqual(['fork'])
   })
 })
@@ -652,12 +653,18 @@ describe('a member that asks', () => {
     const { stranger, ask } = heavy()
     stranger.meet()
     for (let i = 0; i < 1000; i++) stranger.send(ask)
-    expect(stranger.end.sentBytes).toBeGreaterThan(SERVE_WINDOW_BYTES)
-    expect(stranger.end.sentBytes).toBeLessThan(inFlight)
-    const before = stranger.end.sentBytes
-    stranger.send(messages.encodeAck(1))
-    expect(stranger.end.sentBytes).toBeGreaterThan(before)
-    expect(stranger.end.sentBytes).toBeLessThan(inFlight + before / 4)
+    expect(stranger.end.sentBytes).toBeGreaterThan(SERVE_START_BYTES)
+    expect(stranger.end.sentBytes).toBeLessThan(SERVE_START_BYTES + FRAME_TARGET_BYTES + MAX_EVENT_BYTES)
+    let acknowledged = 0
+    for (let i = 0; i < 12; i++) {
+      const frame = stranger.end.sent.filter((bytes) => bytes[0] === 6)[i] as Buffer
+      const before = stranger.end.sentBytes
+      stranger.send(messages.encodeAck(1))
+      acknowledged += frame.length
+      expect(stranger.end.sentBytes).toBeGreaterThan(before)
+      expect(stranger.end.sentBytes).toBeLessThan(inFlight + acknowledged)
+    }
+    expect(stranger.end.sentBytes - acknowledged).toBeGreaterThan(SERVE_WINDOW_BYTES)
   })
 
   it('and never acknowledges is pushed a bounded amount, and then only told', () => {

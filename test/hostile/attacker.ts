@@ -107,7 +107,7 @@ export class Attacker implements AsyncDisposable {
       const raw = new Raw(connection, scene.keys)
       this.raws.push(raw)
       this.#onMet()
-      scripts.push(script(raw).finally(() => connection.close()))
+      scripts.push(script(raw).finally(() => void connection.close()))
     }
     await Promise.all(scripts)
   }

@@ -39,8 +39,11 @@ const floods: Record<string, { script: (scene: Scene) => Script; refused: Attack
   'empty heads': { script: flood(() => messages.encodeHeads('news', [])), refused: 'flood' },
   'a thousand old heads': {
     script: flood(({ log }) => {
-      const head = { author: log.author, length: 1, start: 0, tag: TAG }
-      return messages.encodeHeads('news', Array<typeof head>(1000).fill(head))
+      const { author } = log
+      return messages.encodeHeads(
+        'news',
+        Array.from({ length: 1000 }, () => ({ author, length: 1, start: 0, tag: TAG })),
+      )
     }),
     refused: 'flood',
   },
