@@ -1,5 +1,5 @@
 import sodium from 'sodium-universal'
-import { MAX_VARINT_BYTES, Reader, varintBytes, writeVarint } from '../base/codec.ts'
+import { Reader, varintBytes, writeVarint } from '../base/codec.ts'
 import { PeerlogError } from '../base/errors.ts'
 import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SUBJECT_BYTES, MAX_TYPE_BYTES } from '../base/limits.ts'
 import type { Timestamp } from './clock.ts'
@@ -28,7 +28,6 @@ import { subjectFault } from './subject.ts'
 export const EVENT_VERSION = 1
 const FLAG_SEALED = 1
 const AUTHOR_BYTES = 32
-const MAX_HEADER_BYTES = 2 + AUTHOR_BYTES + MAX_VARINT_BYTES
 const NONCE_BYTES = 24
 const SEAL_TAG_BYTES = 16
 const FORMAT_JSON = 0
@@ -83,39 +82,64 @@ export function encodeEvent(
   sealKey: Uint8Array | null,
   randomFill: RandomFill,
 ): Buffer {
-  const headerBytes = 2 + AUTHOR_BYTES + varintBytes(seq)
-  const overhead = headerBytes + (sealKey === null ? 0 : NONCE_BYTES + SEAL_TAG_BYTES)
-  const subjectBytes = Buffer.byteLength(body.subject, 'utf8')
-  const typeBytes = Buffer.byteLength(body.type, 'utf8')
-  const frontBytes = 9 + varintBytes(subjectBytes) + subjectBytes + varintBytes(typeBytes) + typeBytes
-  const bodyBytes = frontBytes + linksBytes(body.links) + body.data.length
-  if (overhead + bodyBytes > MAX_EVENT_BYTES) {
-    throw new PeerlogError('EVENT_TOO_LARGE', `the event would have ${overhead + bodyBytes} bytes`, {
-      hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data or store it elsewhere and append its name`,
-    })
-  }
-  const header = HEADERS[headerBytes] as Buffer
-  header[0] = EVENT_VERSION
-  header[1] = sealKey === null ? 0 : FLAG_SEALED
-  header.set(author, 2)
-  writeVarint(header, 2 + AUTHOR_BYTES, seq)
-  const bytes = Buffer.allocUnsafe(overhead + bodyBytes)
-  bytes.set(header)
-  const bodyAt = headerBytes + (sealKey === null ? 0 : NONCE_BYTES)
-  writeBody(bytes, bodyAt, body, subjectBytes, typeBytes)
-  if (sealKey === null) return bytes
-  randomFill(NONCE)
-  bytes.set(NONCE, headerBytes)
-  // In place: the cipher may write where it reads.
-  const plain = bytes.subarray(bodyAt, bodyAt + bodyBytes)
-  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(bytes.subarray(bodyAt), plain, header, null, NONCE, sealKey)
+  const bytes = Buffer.allocUnsafe(encodedBytes(seq, body, sealKey !== null))
+  writeEvent(bytes, 0, author, seq, body, sealKey !== null)
+  if (sealKey !== null) sealEvent(bytes, sealKey, randomFill)
   return bytes
 }
 
-// Scratch space: encoding is synchronous and never re-entered, and a short copy costs less than another view.
+/**
+ * Bytes of the event.
+ *
+ * @throws {PeerlogError} `EVENT_TOO_LARGE`.
+ */
+export function encodedBytes(seq: number, body: EventBody, sealed: boolean): number {
+  const { subject, type, links, data } = body
+  const overhead = 2 + AUTHOR_BYTES + varintBytes(seq) + (sealed ? NONCE_BYTES + SEAL_TAG_BYTES : 0)
+  const bytes = overhead + 9 + textBytes(subject) + textBytes(type) + linksBytes(links) + data.length
+  if (bytes <= MAX_EVENT_BYTES) return bytes
+  throw new PeerlogError('EVENT_TOO_LARGE', `the event would have ${bytes} bytes`, {
+    hint: `An event holds at most ${MAX_EVENT_BYTES} bytes; split the data or store it elsewhere and append its name`,
+  })
+}
+
+/** Writes an event, all of it or, if it is to be sealed, all but the nonce and the seal, for which it leaves room. */
+export function writeEvent(
+  into: Buffer,
+  offset: number,
+  author: Uint8Array,
+  seq: number,
+  body: EventBody,
+  sealed: boolean,
+): void {
+  into[offset] = EVENT_VERSION
+  into[offset + 1] = sealed ? FLAG_SEALED : 0
+  into.set(author, offset + 2)
+  const at = writeVarint(into, offset + 2 + AUTHOR_BYTES, seq)
+  writeBody(into, sealed ? at + NONCE_BYTES : at, body)
+}
+
+/** Seals in place what `writeEvent` has left to be sealed. */
+export function sealEvent(event: Buffer, sealKey: Uint8Array, randomFill: RandomFill): void {
+  let headerBytes = 2 + AUTHOR_BYTES
+  while ((event[headerBytes++] as number) >= 0x80);
+  randomFill(NONCE)
+  event.set(NONCE, headerBytes)
+  const bodyAt = headerBytes + NONCE_BYTES
+  // In place: the cipher may write where it reads.
+  const sealed = event.subarray(bodyAt)
+  const plain = event.subarray(bodyAt, event.length - SEAL_TAG_BYTES)
+  const header = event.subarray(0, headerBytes)
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, plain, header, null, NONCE, sealKey)
+}
+
+// Scratch space: sealing is synchronous and never re-entered.
 const NONCE = Buffer.alloc(NONCE_BYTES)
-/** By their length. */
-const HEADERS = Array.from({ length: MAX_HEADER_BYTES + 1 }, (_, bytes) => Buffer.alloc(bytes))
+
+function textBytes(text: string): number {
+  const bytes = Buffer.byteLength(text, 'utf8')
+  return varintBytes(bytes) + bytes
+}
 
 function linksBytes(links: Link[]): number {
   let bytes = varintBytes(links.length)
@@ -123,13 +147,11 @@ function linksBytes(links: Link[]): number {
   return bytes
 }
 
-function writeBody(into: Buffer, offset: number, body: EventBody, subjectBytes: number, typeBytes: number): void {
+function writeBody(into: Buffer, offset: number, body: EventBody): void {
   let at = writeTimestamp(into, offset, body)
   into[at++] = body.json ? FORMAT_JSON : FORMAT_BYTES
-  at = writeVarint(into, at, subjectBytes)
-  at += into.write(body.subject, at, 'utf8')
-  at = writeVarint(into, at, typeBytes)
-  if (typeBytes > 0) at += into.write(body.type, at, 'utf8')
+  at = writeText(into, at, body.subject)
+  at = writeText(into, at, body.type)
   at = writeVarint(into, at, body.links.length)
   for (const link of body.links) {
     into.set(link.author, at)
@@ -137,6 +159,11 @@ function writeBody(into: Buffer, offset: number, body: EventBody, subjectBytes: 
     at = writeTimestamp(into, at, link)
   }
   into.set(body.data, at)
+}
+
+function writeText(into: Buffer, offset: number, text: string): number {
+  const at = writeVarint(into, offset, Buffer.byteLength(text, 'utf8'))
+  return text === '' ? at : at + into.write(text, at, 'utf8')
 }
 
 function writeTimestamp(into: Buffer, offset: number, { time, tick }: Timestamp): number {

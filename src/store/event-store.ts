@@ -155,9 +155,10 @@ export class EventStore {
     let log = before
     this.#transact(items.length, () => {
       this.#opened.lock?.forget()
-      for (const segment of this.#parts.own.segments(log, items, links)) {
-        log = this.#parts.writer.storeSegment(log, segment, items, events)
-        runs.push({ run: segment.run, ids: segment.ids, log, local: true })
+      for (const piece of this.#parts.own.pieces(log, items, links)) {
+        log = this.#parts.writer.storePiece(log, piece, items, events)
+        const { segment } = piece
+        if (segment !== null) runs.push({ run: segment.run, ids: segment.ids, log, local: true })
       }
       this.#parts.logs.save(log)
       // What we link to has been delivered here, so this is at once; but others may have waited for it.

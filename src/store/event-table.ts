@@ -17,6 +17,14 @@ export interface Index {
   type: string
 }
 
+/** Events to be stored: a run, or a part of one. */
+export interface Rows {
+  from: number
+  events: readonly Buffer[]
+  /** Of the head that the last of them ends; null where more of the run is to come. */
+  signature: Signature | null
+}
+
 export interface Stretch {
   position: number
   /** Events from here on that belong together. */
@@ -106,12 +114,12 @@ export class EventTable {
   }
 
   /**
-   * Inside a transaction: stores the events of a run at the next positions, and its signature with the last of them.
-   * Returns the first position.
+   * Inside a transaction: stores events at the next positions, and the signature with the last of them. Returns
+   * the first position.
    *
    * @param indexes one for each event.
    */
-  insert(log: Log, run: Run, ids: readonly Buffer[], indexes: readonly (Index | null)[]): number {
+  insert(log: Log, run: Rows, ids: readonly Buffer[], indexes: readonly (Index | null)[]): number {
     const first = this.#nextPosition
     const count = run.events.length
     if (log.no !== this.#lastAuthor || run.from !== this.#lastSeq + 1) this.#insertExtent.run(first, log.no, run.from)
@@ -127,12 +135,12 @@ export class EventTable {
   }
 
   /** The values of some rows, one after the other. */
-  #rows(run: Run, ids: readonly Buffer[], indexes: readonly (Index | null)[], from: number, count: number): unknown[] {
+  #rows(run: Rows, ids: readonly Buffer[], indexes: readonly (Index | null)[], from: number, count: number): unknown[] {
     const values: unknown[] = []
     for (let i = from; i < from + count; i++) {
       const position = this.#nextPosition + i
       const start = idStart(ids[i] as Buffer)
-      const signature = i === run.events.length - 1 ? packSignature(run.signature) : null
+      const signature = i === run.events.length - 1 && run.signature !== null ? packSignature(run.signature) : null
       const index = indexes[i]
       if (index === null || index === undefined) {
         values.push(position, null, null, start, null, null, signature, run.events[i])

@@ -1,18 +1,28 @@
-import { randomFillSync } from 'node:crypto'
 import { toHex } from '../base/bytes.ts'
 import { PeerlogError } from '../base/errors.ts'
-import { hash } from '../base/hash.ts'
-import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../base/limits.ts'
+import { HASH_BYTES } from '../base/hash.ts'
+import {
+  CHUNK_BYTES,
+  CHUNK_EVENTS,
+  MAX_EVENT_BYTES,
+  MAX_LINKS,
+  MAX_SEGMENT_BYTES,
+  MAX_SEGMENT_EVENTS,
+  SEALING_THREAD_MIN_EVENTS,
+} from '../base/limits.ts'
 import type { HybridClock } from '../event/clock.ts'
 import type { EncodedData } from '../event/data.ts'
 import type { EventBody, Link } from '../event/event.ts'
-import { encodeEvent } from '../event/event.ts'
+import { encodedBytes, writeEvent } from '../event/event.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Mmr } from '../event/mmr.ts'
 import type { Run } from '../event/run.ts'
 import type { AuthorKeyPair } from '../event/signature.ts'
 import { signHead } from '../event/signature.ts'
 import type { Log } from './log.ts'
+import type { Chunk } from './sealing/chunk.ts'
+import { sealedParts } from './sealing/sealed-parts.ts'
+import type { SealingThread } from './sealing/sealing-thread.ts'
 
 /** An event that is to be appended. */
 export interface NewEvent {
@@ -23,14 +33,32 @@ export interface NewEvent {
   encoded: EncodedData
 }
 
-/** Events under one signature, ready to be stored. */
+/** Some of the events under one signature, ready to be stored. */
+export interface Piece {
+  /** Seq of the first. */
+  from: number
+  events: Buffer[]
+  ids: Buffer[]
+  bodies: EventBody[]
+  /** With the last piece: the segment that it completes. */
+  segment: Segment | null
+}
+
+/** Events under one signature. */
 export interface Segment {
   run: Run
   ids: Buffer[]
-  bodies: EventBody[]
   after: Mmr
   /** MMR root that was signed. */
   root: Buffer
+}
+
+/** Events that are encoded and sealed together, all of the same segment. */
+interface Part {
+  from: number
+  bodies: EventBody[]
+  lengths: Uint32Array
+  endsSegment: boolean
 }
 
 /** Bytes of header, seal, clock and length prefixes that an event has at most beside subject, type, links and data. */
@@ -52,32 +80,23 @@ export function checkEventSize(event: NewEvent): void {
   })
 }
 
-const RANDOM = Buffer.alloc(24 * 256)
-let randomUsed = RANDOM.length
-
-/** Unpredictable bytes, fetched from the operating system many nonces at a time. */
-function randomFill(into: Uint8Array): void {
-  if (randomUsed + into.length > RANDOM.length) {
-    randomFillSync(RANDOM)
-    randomUsed = 0
-  }
-  for (let i = 0; i < into.length; i++) into[i] = RANDOM[randomUsed++] as number
-}
-
 /** The log that this replica writes: encodes, seals, hashes and signs new events, and links them to what it has seen. */
 export class OwnLog {
   readonly keyPair: AuthorKeyPair
   readonly hex: string
   readonly #keys: DatabaseKeys
   readonly #clock: HybridClock
+  readonly #thread: SealingThread | null
   /** Heads of other logs since our last event, in the order of their arrival. */
   readonly #seen = new Map<string, Omit<Link, 'author'>>()
 
-  constructor(keyPair: AuthorKeyPair, keys: DatabaseKeys, clock: HybridClock) {
+  /** @param thread null: everything is sealed in this one. */
+  constructor(keyPair: AuthorKeyPair, keys: DatabaseKeys, clock: HybridClock, thread: SealingThread | null) {
     this.keyPair = keyPair
     this.hex = toHex(keyPair.publicKey)
     this.#keys = keys
     this.#clock = clock
+    this.#thread = thread
   }
 
   /** Takes note of another author's new head. It is to be here with all of its causes: who links it makes them causes too. */
@@ -108,49 +127,92 @@ export class OwnLog {
     return links.sort((a, b) => Buffer.compare(a.author, b.author))
   }
 
-  /** Segments that continue the log. Nothing is changed here until they are stored. */
-  *segments(log: Log, items: readonly NewEvent[], links: Link[]): Generator<Segment> {
-    let mmr = log.mmr
-    for (let done = 0; done < items.length;) {
-      const segment = this.#segment(log.author, mmr, items, done, links)
-      yield segment
-      mmr = segment.after
-      done += segment.ids.length
+  /** Pieces of segments that continue the log. Nothing is changed here until they are stored. */
+  *pieces(log: Log, items: readonly NewEvent[], links: Link[]): Generator<Piece> {
+    const { author } = log
+    const { seal } = this.#keys
+    const thread = this.#thread !== null && items.length >= SEALING_THREAD_MIN_EVENTS && this.#thread.ready
+    const encode = ({ from, bodies, lengths }: Part): Chunk => encodeChunk(author, from, bodies, lengths, seal !== null)
+    let run: { from: number; events: Buffer[]; ids: Buffer[] } = { from: log.mmr.length, events: [], ids: [] }
+    const parts = this.#parts(log.mmr.length, items, links)
+    for (const { part, bytes, ids, mmr } of sealedParts(parts, encode, log.mmr, seal, thread ? this.#thread : null)) {
+      const piece: Piece = { from: part.from, events: [], ids: [], bodies: part.bodies, segment: null }
+      let at = 0
+      for (const [i, length] of part.lengths.entries()) {
+        piece.events.push(bytes.subarray(at, (at += length)))
+        piece.ids.push(ids.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES))
+      }
+      run.events.push(...piece.events)
+      run.ids.push(...piece.ids)
+      if (part.endsSegment) {
+        piece.segment = this.#sign(author, run.from, run.events, run.ids, mmr.clone())
+        run = { from: mmr.length, events: [], ids: [] }
+      }
+      yield piece
     }
   }
 
-  #segment(author: Buffer, before: Mmr, items: readonly NewEvent[], first: number, links: Link[]): Segment {
-    const after = before.clone()
-    const events: Buffer[] = []
-    const ids: Buffer[] = []
-    const bodies: EventBody[] = []
-    let bytes = 0
-    for (let i = first; i < items.length && ids.length < MAX_SEGMENT_EVENTS; i++) {
-      const item = items[i] as NewEvent
-      if (ids.length > 0 && bytes + item.encoded.bytes.length > MAX_SEGMENT_BYTES) break
-      const { time, tick } = this.#clock.next()
-      const body: EventBody = {
-        time,
-        tick,
-        subject: item.subject,
-        type: item.type,
-        links: i === 0 ? links : NO_LINKS,
-        json: item.encoded.json,
-        data: item.encoded.bytes,
-      }
-      const event = encodeEvent(author, after.length, body, this.#keys.seal, randomFill)
-      const id = hash(event)
-      after.append(id)
-      events.push(event)
-      ids.push(id)
-      bodies.push(body)
-      bytes += event.length
-    }
+  #sign(author: Buffer, from: number, events: Buffer[], ids: Buffer[], after: Mmr): Segment {
     const root = after.root()
     const signature = signHead({ databaseTag: this.#keys.tag, author, length: after.length, root }, this.keyPair)
-    const run = { author, from: before.length, peaks: null, signature, events }
-    return { run, ids, bodies, after, root }
+    return { run: { author, from, peaks: null, signature, events }, ids, after, root }
+  }
+
+  /** The next events of the log with their clocks, divided into segments and what is sealed together. */
+  *#parts(start: number, items: readonly NewEvent[], links: Link[]): Generator<Part, undefined> {
+    const sealed = this.#keys.seal !== null
+    let segmentEvents = 0
+    let segmentBytes = 0
+    for (let done = 0; done < items.length;) {
+      const from = start + done
+      const bodies: EventBody[] = []
+      const lengths: number[] = []
+      let endsSegment = false
+      for (let bytes = 0; bodies.length < CHUNK_EVENTS && bytes < CHUNK_BYTES && !endsSegment;) {
+        const { subject, type, encoded } = items[done] as NewEvent
+        const { time, tick } = this.#clock.next()
+        const body: EventBody = {
+          time,
+          tick,
+          subject,
+          type,
+          links: done === 0 ? links : NO_LINKS,
+          json: encoded.json,
+          data: encoded.bytes,
+        }
+        const length = encodedBytes(start + done, body, sealed)
+        bodies.push(body)
+        lengths.push(length)
+        bytes += length
+        segmentBytes += length
+        const next = items[++done]
+        endsSegment =
+          next === undefined ||
+          ++segmentEvents === MAX_SEGMENT_EVENTS ||
+          segmentBytes + next.encoded.bytes.length > MAX_SEGMENT_BYTES
+      }
+      yield { from, bodies, lengths: Uint32Array.from(lengths), endsSegment }
+      if (endsSegment) segmentEvents = segmentBytes = 0
+    }
+    return undefined
   }
 }
 
 const NO_LINKS: Link[] = []
+
+function encodeChunk(
+  author: Buffer,
+  from: number,
+  bodies: readonly EventBody[],
+  lengths: Uint32Array,
+  sealed: boolean,
+): Chunk {
+  // Memory of its own: it may be handed to the other thread.
+  const bytes = Buffer.allocUnsafeSlow(lengths.reduce((sum, length) => sum + length, 0))
+  let at = 0
+  for (const [i, body] of bodies.entries()) {
+    writeEvent(bytes, at, author, from + i, body, sealed)
+    at += lengths[i] as number
+  }
+  return { bytes, lengths }
+}

@@ -11,6 +11,7 @@ import { Logs } from './logs.ts'
 import { Marks } from './marks.ts'
 import { OwnLog } from './own-log.ts'
 import { EventReader } from './reader.ts'
+import { sealingThread } from './sealing/sealing-thread.ts'
 import type { OpenDatabase } from './sqlite.ts'
 import { corruptFile } from './sqlite.ts'
 import { Writer } from './writer.ts'
@@ -46,7 +47,7 @@ export function assemble(opened: OpenDatabase, options: EventStoreOptions, now: 
   const ids = new IdIndex(db)
   const held = new HeldRuns(db)
   const causal = new CausalOrder(db, table, logs, keys.seal)
-  const own = new OwnLog(authorKeyPair(seed), keys, clock)
+  const own = new OwnLog(authorKeyPair(seed), keys, clock, options.path === ':memory:' ? null : sealingThread)
   const mayBegin = (options.beginning ?? null) !== null
   const writer = new Writer({ keys, ownAuthor: own.hex, logs, table, held, causal, mayBegin, now })
   const reader = new EventReader(db, table, causal.ranks, keys.seal, own.hex)

@@ -17,7 +17,7 @@ import { checkRun } from './ingest.ts'
 import type { Log } from './log.ts'
 import { changedLog } from './log.ts'
 import type { Logs } from './logs.ts'
-import type { NewEvent, Segment } from './own-log.ts'
+import type { NewEvent, Piece } from './own-log.ts'
 import type { Event } from './stored-event.ts'
 
 /** What a transaction will have changed once it is committed. */
@@ -41,7 +41,7 @@ export interface WriterParts {
   now: () => number
 }
 
-/** Writes segments of our own and runs of others into the tables, within the transaction of its caller. */
+/** Writes events of our own and runs of others into the tables, within the transaction of its caller. */
 export class Writer {
   readonly #parts: WriterParts
   readonly #table: EventTable
@@ -51,16 +51,17 @@ export class Writer {
     this.#table = parts.table
   }
 
-  /** Stores a segment of our own and adds its events, as the user sees them, to `events`. Returns the log after it. */
-  storeSegment(log: Log, segment: Segment, items: readonly NewEvent[], events: Event[]): Log {
-    const { run, ids, bodies, after, root } = segment
-    const position = this.#table.insert(log, run, ids, bodies)
+  /** Stores events of our own and adds them, as the user sees them, to `events`. Returns the log, grown by whole segments. */
+  storePiece(log: Log, piece: Piece, items: readonly NewEvent[], events: Event[]): Log {
+    const { from, ids, bodies, segment } = piece
+    const signature = segment?.run.signature ?? null
+    const position = this.#table.insert(log, { from, events: piece.events, signature }, ids, bodies)
     for (const [i, { time, subject, type }] of bodies.entries()) {
       const { data } = items[events.length] as NewEvent
       events.push({
         id: toHex(ids[i] as Buffer),
         author: log.hex,
-        seq: run.from + i,
+        seq: from + i,
         position: position + i,
         timestamp: time,
         subject,
@@ -69,6 +70,8 @@ export class Writer {
         local: true,
       })
     }
+    if (segment === null) return log
+    const { run, after, root } = segment
     this.#table.checkpoint(log, after, sizeOf(run.events))
     const { time, tick } = bodies.at(-1) as EventBody
     return changedLog(log, { mmr: after, root, position: this.#table.nextPosition - 1, time, tick })

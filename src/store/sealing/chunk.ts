@@ -1,0 +1,43 @@
+import { randomFillSync } from 'node:crypto'
+import sodium from 'sodium-universal'
+import { HASH_BYTES } from '../../base/hash.ts'
+import { sealEvent } from '../../event/event.ts'
+import type { Mmr } from '../../event/mmr.ts'
+
+/** Consecutive events of one log, as `writeEvent` leaves them, one directly after the other. */
+export interface Chunk {
+  bytes: Buffer
+  /** Of each event. */
+  lengths: Uint32Array
+}
+
+const RANDOM = Buffer.alloc(24 * 256)
+let randomUsed = RANDOM.length
+
+/** Unpredictable bytes, fetched from the operating system many nonces at a time. */
+function randomFill(into: Uint8Array): void {
+  if (randomUsed + into.length > RANDOM.length) {
+    randomFillSync(RANDOM)
+    randomUsed = 0
+  }
+  for (let i = 0; i < into.length; i++) into[i] = RANDOM[randomUsed++] as number
+}
+
+const ID = Buffer.alloc(HASH_BYTES)
+
+/**
+ * Seals the events in place, each with a nonce of its own, and appends their ids to the MMR. Returns the ids, joined.
+ * Runs in either thread.
+ */
+export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null, mmr: Mmr): Buffer {
+  const ids = Buffer.allocUnsafeSlow(lengths.length * HASH_BYTES)
+  let at = 0
+  for (const [i, length] of lengths.entries()) {
+    const event = bytes.subarray(at, (at += length))
+    if (sealKey !== null) sealEvent(event, sealKey, randomFill)
+    sodium.crypto_generichash(ID, event)
+    ids.set(ID, i * HASH_BYTES)
+    mmr.append(ID)
+  }
+  return ids
+}

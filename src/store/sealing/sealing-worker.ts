@@ -1,0 +1,30 @@
+import { workerData } from 'node:worker_threads'
+import { Mmr } from '../../event/mmr.ts'
+import { sealChunk } from './chunk.ts'
+import type { BeginMessage, ChunkMessage, SealedMessage, ThreadData } from './sealing-thread.ts'
+import { ANSWERS, READY } from './sealing-thread.ts'
+
+/** What the sealing thread runs. */
+const { port, signals } = workerData as ThreadData
+let mmr = new Mmr()
+let sealKey: Uint8Array | null = null
+
+function signalAnswer(): void {
+  Atomics.add(signals, ANSWERS, 1)
+  Atomics.notify(signals, ANSWERS)
+}
+
+port.on('message', (message: BeginMessage | ChunkMessage) => {
+  if ('peaks' in message) {
+    mmr = Mmr.from(message.length, message.peaks)
+    sealKey = message.sealKey
+    return
+  }
+  const ids = sealChunk({ bytes: Buffer.from(message.bytes), lengths: message.lengths }, sealKey, mmr)
+  const sealed: SealedMessage = { bytes: message.bytes, ids: ids.buffer as ArrayBuffer, peaks: mmr.peaks() }
+  port.postMessage(sealed, [sealed.bytes, sealed.ids])
+  signalAnswer()
+})
+// Whoever waits for an answer finds at once that there is none.
+process.once('exit', signalAnswer)
+Atomics.store(signals, READY, 1)
