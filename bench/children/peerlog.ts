@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { open } from 'peerlog'
 import { childOptions, onMessage, tell } from '../lib/child.ts'
 import { SECRET } from '../lib/events.ts'
+import { quantile } from '../lib/measure.ts'
 import type { BenchTransport } from '../lib/transports.ts'
 
 /**
@@ -23,6 +24,8 @@ const options = childOptions<Options>()
 const db = await open({ databaseId: 'bench', path: options.path, secret: SECRET, transport: options.transport })
 const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
 const rss = { before: process.memoryUsage.rss(), peak: 0 }
+/** Milliseconds of processor time between two turns of the event loop: what of a stall is our own work. */
+const turns: number[] = []
 let metAt = 0
 let cpuBefore = process.cpuUsage()
 
@@ -33,6 +36,12 @@ function begin(): void {
   rss.before = process.memoryUsage.rss()
   rss.peak = rss.before
   loop.enable()
+  let before = process.cpuUsage()
+  setInterval(() => {
+    const { user, system } = process.cpuUsage(before)
+    turns.push((user + system) / 1000)
+    before = process.cpuUsage()
+  }, LOOP_RESOLUTION_MS).unref()
   setInterval(() => (rss.peak = Math.max(rss.peak, process.memoryUsage.rss())), RSS_INTERVAL_MS).unref()
 }
 
@@ -47,6 +56,8 @@ function report(): Record<string, number> {
     rssGrowth: (peak - rss.before) / 1e6,
     stallP99: loop.percentile(99) / 1e6,
     stallMax: loop.max / 1e6,
+    turnP99: turns.length === 0 ? 0 : quantile(turns, 0.99),
+    turnMax: turns.reduce((most, ms) => Math.max(most, ms), 0),
   }
 }
 

@@ -29,6 +29,9 @@ export interface CaughtUp {
   /** Milliseconds that the receiver's event loop was held up. */
   stallP99: number
   stallMax: number
+  /** Milliseconds of its own processor time between two turns of the loop. */
+  turnP99: number
+  turnMax: number
 }
 
 /** An empty replica in one process receives everything that a replica in another holds. */
@@ -52,5 +55,7 @@ export async function catchUp(files: DatabaseFiles, options: CatchUp): Promise<C
     senderRssGrowth: sent['rssGrowth'] as number,
     stallP99: got['stallP99'] as number,
     stallMax: got['stallMax'] as number,
+    turnP99: got['turnP99'] as number,
+    turnMax: got['turnMax'] as number,
   }
 }

@@ -46,6 +46,8 @@ export async function memoryRows(files: DatabaseFiles): Promise<BenchRow[]> {
         ratios: [
           atMost('ms at p99', million.stallP99, 20),
           atMost('ms at most', million.stallMax, 60),
+          { label: 'ms of it processor time of the receiver, p99', value: million.turnP99 },
+          { label: 'ms of it processor time of the receiver, at most', value: million.turnMax },
           { label: 'ms at most at 250 000 events', value: quarter.stallMax },
         ],
       },
