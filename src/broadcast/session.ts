@@ -144,7 +144,7 @@ export class Session {
     if (progress !== null) this.#effects.push({ type: 'progress', ...progress })
   }
 
-  /** @param valid null: it was not looked at, or not kept, for want of room. */
+  /** `null`: it was not kept, for want of room. */
   proofIngested(valid: boolean | null): void {
     if (valid === false && !this.ended) this.#end('protocol-violation', 'sent a fork proof that proves nothing')
   }
@@ -158,7 +158,7 @@ export class Session {
   wake(now: number): void {
     if (this.ended || this.#isTimeUnsound(now)) return
     const owes = this.#phase === 'open' && this.#receiver.puller.stalled(now)
-    this.#endFor(this.#liveness.violation(this.#stage, owes, now))
+    this.#endFor(this.#liveness.violation(this.#stage, owes, now) ?? this.#sender.violation(now))
     if (!this.ended) this.#receiver.wake(now)
   }
 
@@ -214,8 +214,8 @@ export class Session {
     if (this.ended) return Infinity
     const at = this.#liveness.wakeAt(this.#stage)
     if (this.#phase !== 'open') return at
-    const toSend = this.#liveness.isBlocked ? Infinity : Math.min(this.#teller.wakeAt, this.#sender.wakeAt)
-    return Math.min(at, this.#receiver.puller.wakeAt, toSend)
+    if (this.#liveness.isBlocked) return Math.min(at, this.#receiver.puller.wakeAt)
+    return Math.min(at, this.#receiver.puller.wakeAt, this.#teller.wakeAt, this.#sender.wakeAt)
   }
 
   get #stage(): 'hello' | 'meeting' | 'open' {
@@ -256,10 +256,8 @@ export class Session {
       case 'frame':
         return this.#onFrame(message.runs, now)
       case 'ack':
-        if (!this.#sender.acknowledged(message.frames)) {
-          this.#end('protocol-violation', 'acknowledged more than it was sent')
-        }
-        return
+        if (this.#sender.acknowledged(message.frames, now)) return
+        return this.#end('protocol-violation', 'acknowledged more than it was sent')
       case 'fork':
         return this.#onFork(message.proof, bytes)
       case 'lazy':
