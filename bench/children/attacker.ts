@@ -1,9 +1,10 @@
-import { keyPair as newKeyPair } from 'hypercore-crypto'
+import { randomBytes } from 'node:crypto'
 import { asBuffer } from '../../src/base/bytes.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
 import * as messages from '../../src/broadcast/messages.ts'
 import type { DatabaseKeys } from '../../src/event/keys.ts'
 import { deriveDatabaseKeys } from '../../src/event/keys.ts'
+import { authorKeyPair } from '../../src/event/signature.ts'
 import { createTransport } from '../../src/transport/create-transport.ts'
 import type { Connection } from '../../src/transport/transport.ts'
 import { deriveTopic } from '../../src/topic/topic.ts'
@@ -91,7 +92,7 @@ const options = childOptions<Options>()
 const keys = await deriveDatabaseKeys('bench', SECRET)
 const topic = deriveTopic('bench', keys.topic as Buffer)
 const transports = Array.from({ length: options.keys }, () =>
-  createTransport({ keyPair: newKeyPair(), ...options.transport }),
+  createTransport({ keyPair: authorKeyPair(randomBytes(32)), ...options.transport }),
 )
 let connections = 0
 onMessage('end', () => {

@@ -124,6 +124,8 @@ export const MAX_RUN_BYTES: number = 1 * MiB
  */
 export const SERVE_WINDOW_BYTES: number = 4 * MiB
 export const SERVE_START_BYTES: number = 512 * KiB
+/** Milliseconds without any acknowledgement after which a peer that owes some is taken for one that does not read. */
+export const ACK_TIMEOUT_MS = 60_000
 /** Bytes of new events waiting to be pushed to a peer; beyond it only their lengths are announced. */
 export const MAX_PUSH_BYTES: number = 1 * MiB
 /** Milliseconds without progress after which a peer that owes us events is let go. */

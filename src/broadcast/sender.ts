@@ -1,4 +1,5 @@
 import {
+  ACK_TIMEOUT_MS,
   FRAME_TARGET_BYTES,
   MAX_PUSH_BYTES,
   MAX_RUNS_PER_FRAME,
@@ -7,11 +8,15 @@ import {
 } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
 import { encodedRunBytes } from '../event/run.ts'
+import type { Violation } from './end-reason.ts'
 import type { RangeRequest } from './messages.ts'
 import { encodeFork, encodeFrame } from './messages.ts'
 import { RepeatBudget } from './repeat-budget.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Replica } from './replica.ts'
+
+/** No offence: its connection may be slow. */
+const DEAF: Violation = { reason: 'silence', detail: 'does not acknowledge what it is sent' }
 
 interface Serve {
   next: number
@@ -33,7 +38,9 @@ export class Sender {
   #window: number = SERVE_START_BYTES
   readonly #repeats = new RepeatBudget()
   /** When what the peer has been sent before may be sent again, in milliseconds; infinity if nothing waits for that. */
-  wakeAt: number = Infinity
+  #repeatAt = Infinity
+  /** Since when the peer has owed an acknowledgement. */
+  #owedSince = 0
   readonly #proofs: Buffer[] = []
   /** Forked logs of which the peer has the proof. */
   readonly #proven = new Set<string>()
@@ -45,6 +52,15 @@ export class Sender {
 
   get idle(): boolean {
     return this.#serves.size + this.#pushes.length + this.#inFlight.length + this.#proofs.length === 0
+  }
+
+  /** When to call `next` or `violation` again; infinity for never. */
+  get wakeAt(): number {
+    return Math.min(this.#repeatAt, this.#inFlight.length > 0 ? this.#owedSince + ACK_TIMEOUT_MS : Infinity)
+  }
+
+  violation(now: number): Violation | null {
+    return this.#inFlight.length > 0 && now - this.#owedSince >= ACK_TIMEOUT_MS ? DEAF : null
   }
 
   isServing(hex: string): boolean {
@@ -103,6 +119,7 @@ export class Sender {
     this.#takeServed(runs, this.#takePushes(runs), now)
     if (runs.length === 0) return null
     const frame = encodeFrame(runs)
+    if (this.#inFlight.length === 0) this.#owedSince = now
     this.#inFlight.push(frame.length)
     this.#inFlightBytes += frame.length
     return frame
@@ -123,7 +140,7 @@ export class Sender {
 
   #takeServed(runs: Run[], already: number, now: number): void {
     let bytes = already
-    this.wakeAt = Infinity
+    this.#repeatAt = Infinity
     for (const [hex, serve] of this.#serves) {
       if (this.#mustWait(serve, now)) continue
       for (;;) {
@@ -146,13 +163,14 @@ export class Sender {
   /** What a peer asks for again and again it gets, but not at the expense of others. */
   #mustWait(serve: Serve, now: number): boolean {
     const wait = serve.next < serve.again ? this.#repeats.wait(now) : 0
-    if (wait > 0) this.wakeAt = now + wait
+    if (wait > 0) this.#repeatAt = now + wait
     return wait > 0
   }
 
   /** The peer has stored that many more frames. False if it was sent fewer. */
-  acknowledged(frames: number): boolean {
+  acknowledged(frames: number, now: number): boolean {
     if (frames < 1 || frames > this.#inFlight.length) return false
+    this.#owedSince = now
     for (const bytes of this.#inFlight.splice(0, frames)) {
       this.#inFlightBytes -= bytes
       this.#window = Math.min(SERVE_WINDOW_BYTES, this.#window + bytes)

@@ -163,7 +163,7 @@ export class Session {
     if (progress !== null) this.#effects.push({ type: 'progress', ...progress })
   }
 
-  /** @param valid null: it was not looked at, or not kept, for want of room. */
+  /** `null`: it was not kept, for want of room. */
   proofIngested(valid: boolean | null): void {
     if (valid === false && !this.ended) this.#end('protocol-violation', 'sent a fork proof that proves nothing')
   }
@@ -177,7 +177,7 @@ export class Session {
   wake(now: number): void {
     if (this.ended || this.#isTimeUnsound(now)) return
     const owes = this.#phase === 'open' && this.#receiver.puller.stalled(now)
-    this.#endFor(this.#liveness.violation(this.#stage, owes, now))
+    this.#endFor(this.#liveness.violation(this.#stage, owes, now) ?? this.#sender.violation(now))
     if (!this.ended) this.#receiver.wake(now)
   }
 
@@ -281,10 +281,8 @@ export class Session {
       case 'frame':
         return this.#onFrame(message.runs, now)
       case 'ack':
-        if (!this.#sender.acknowledged(message.frames)) {
-          this.#end('protocol-violation', 'acknowledged more than it was sent')
-        }
-        return
+        if (this.#sender.acknowledged(message.frames, now)) return
+        return this.#end('protocol-violation', 'acknowledged more than it was sent')
       case 'fork':
         return this.#onFork(message.proof, bytes)
       case 'lazy':

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
+  ACK_TIMEOUT_MS,
   ADMISSION_TIMEOUT_MS,
   CONTROL_BURST,
   FRAME_TARGET_BYTES,
@@ -680,6 +681,20 @@ describe('a member that asks', () => {
     expect(frames.filter(({ type }) => type === 'heads').length).toBeGreaterThan(10)
     expect(stranger.end.sentBytes).toBeLessThan(inFlight + MAX_PUSH_BYTES)
     stranger.expectFine()
+  })
+
+  it('and never acknowledges is let go, which is no offence', () => {
+    const { stranger, ask } = heavy()
+    stranger.meet().send(ask)
+    for (let ms = 0; ms < ACK_TIMEOUT_MS - 10_000; ms += 5000) stranger.send(messages.PING_MESSAGE).linger(5000)
+    stranger.expectFine()
+    stranger.linger(12_000).expectEnd('silence', /acknowledge/)
+    const other = heavy()
+    other.stranger.meet().send(other.ask)
+    for (let ms = 0; ms < 3 * ACK_TIMEOUT_MS; ms += 20_000) {
+      other.stranger.send(messages.encodeAck(1)).linger(20_000)
+    }
+    other.stranger.expectFine()
   })
 
   it('for logs that do not exist, or that end before, gets nothing', () => {

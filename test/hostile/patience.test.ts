@@ -128,12 +128,6 @@ test.concurrent.each(['relay', 'hyperswarm'] as const)('patient attackers, all a
       const allowed = 1.1 * logBytes + REPEAT_BURST_BYTES + SERVE_WINDOW_BYTES + seconds * REPEAT_BYTES_PER_SECOND
       expect(received).toBeLessThan(again.length * allowed)
 
-      const deaf = attackers['asks and never reads']
-      await victim.until(() => victim.ofType('PeerDisconnected').some(({ peerId }) => peerId === deaf?.peerId))
-      // Over the relay its own keep-alives end it sooner.
-      const end = victim.ofType('PeerDisconnected').find(({ peerId }) => peerId === deaf?.peerId)
-      expect(['silence', 'connection-lost']).toContain(end?.reason)
-
       const back = attackers['comes back after every ban']
       const offences = (): number =>
         victim.ofType('PeerRefused').filter(({ peerId, byPeer }) => peerId === back?.peerId && !byPeer).length

@@ -164,7 +164,7 @@ export class Membership {
   /** From the handshake to the end of the connection. */
   async #meet(channel: ChannelDuplex, initiator: boolean, iteration: Iteration): Promise<void> {
     const { keyPair, timeoutMs } = this.#options
-    let lookAgain = true
+    let lookAgain: boolean
     iteration.handshakes.set(channel, performance.now())
     try {
       const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
