@@ -11,7 +11,6 @@ import { checkIdentity, forkedError, knownSeed } from './identity.ts'
 import { idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
 import type { Log } from './log.ts'
-import type { Marks } from './marks.ts'
 import type { NewEvent } from './own-log.ts'
 import { checkOwnHead } from './own-head.ts'
 import { checkEventSize } from './own-log.ts'
@@ -20,6 +19,7 @@ import type { OwnState } from './lock.ts'
 import type { StoreParts } from './parts.ts'
 import { assemble } from './parts.ts'
 import type { EventStoreOptions } from './options.ts'
+import type { PeerMarks } from './peer-marks.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
 import { openDatabase, translateError } from './sqlite.ts'
 import type { Event } from './stored-event.ts'
@@ -105,8 +105,7 @@ export class EventStore {
     return this.#closed
   }
 
-  /** Frontiers that peers and we have both had. */
-  get marks(): Marks {
+  get marks(): PeerMarks {
     return this.#parts.marks
   }
 

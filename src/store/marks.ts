@@ -1,16 +1,9 @@
 import { MAX_MARKS, MAX_REMEMBERED_MARKS } from '../base/limits.ts'
+import type { PeerMarks, StoredMark } from './peer-marks.ts'
 import type { Database, Statement } from './sqlite.ts'
 
-/** A frontier that we and a peer have both had. */
-export interface StoredMark {
-  /** First bytes of the frontier root. */
-  root: Buffer
-  /** Of our newest event then. */
-  position: number
-}
-
 /** Remembers, for each peer, frontiers that both have had: at the next meeting only what has changed since is told. */
-export class Marks {
+export class Marks implements PeerMarks {
   readonly #select: Statement<[string, number], StoredMark>
   readonly #insert: Statement<[string, Buffer, number]>
   readonly #trimPeer: Statement<[string, string, number]>
@@ -30,7 +23,6 @@ export class Marks {
     this.#clear = db.prepare('DELETE FROM marks')
   }
 
-  /** The newest first. */
   of(peer: string): StoredMark[] {
     return this.#select.all(peer, MAX_MARKS)
   }
