@@ -11,9 +11,9 @@ export class Child {
   readonly #failure: Promise<never>
 
   /** @param script below bench/children. */
-  constructor(script: string, options: object) {
+  constructor(script: string, options: object, nodeFlags: string[] = []) {
     this.#process = fork(path.join(import.meta.dirname, '../children', script), [JSON.stringify(options)], {
-      execArgv: ['--import', 'ts-blank-space/register'],
+      execArgv: ['--import', 'ts-blank-space/register', ...nodeFlags],
     })
     this.#failure = new Promise((_, reject) => (this.#failed = reject))
     this.#failure.catch(() => {})
