@@ -156,8 +156,7 @@ export class EventStore {
       this.#opened.lock?.forget()
       for (const piece of this.#parts.own.pieces(log, items, links)) {
         log = this.#parts.writer.storePiece(log, piece, items, events)
-        const { segment } = piece
-        if (segment !== null) runs.push({ run: segment.run, ids: segment.ids, log, local: true })
+        if (piece.segment !== null) runs.push({ run: piece.segment.run, ids: piece.segment.ids, log, local: true })
       }
       this.#parts.logs.save(log)
       // What we link to has been delivered here, so this is at once; but others may have waited for it.

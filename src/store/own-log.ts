@@ -131,11 +131,13 @@ export class OwnLog {
   *pieces(log: Log, items: readonly NewEvent[], links: Link[]): Generator<Piece> {
     const { author } = log
     const { seal } = this.#keys
-    const thread = this.#thread !== null && items.length >= SEALING_THREAD_MIN_EVENTS && this.#thread.ready
-    const encode = ({ from, bodies, lengths }: Part): Chunk => encodeChunk(author, from, bodies, lengths, seal !== null)
+    const thread = items.length >= SEALING_THREAD_MIN_EVENTS && this.#thread?.ready === true ? this.#thread : null
+    // What is handed to the other thread takes its memory along, which no other buffer may share.
+    const allocate = thread === null ? Buffer.allocUnsafe : Buffer.allocUnsafeSlow
+    const encode = (part: Part): Chunk => encodeChunk(author, part, seal !== null, allocate)
     let run: { from: number; events: Buffer[]; ids: Buffer[] } = { from: log.mmr.length, events: [], ids: [] }
     const parts = this.#parts(log.mmr.length, items, links)
-    for (const { part, bytes, ids, mmr } of sealedParts(parts, encode, log.mmr, seal, thread ? this.#thread : null)) {
+    for (const { part, bytes, ids, mmr } of sealedParts(parts, encode, log.mmr, seal, thread)) {
       const piece: Piece = { from: part.from, events: [], ids: [], bodies: part.bodies, segment: null }
       let at = 0
       for (const [i, length] of part.lengths.entries()) {
@@ -202,13 +204,11 @@ const NO_LINKS: Link[] = []
 
 function encodeChunk(
   author: Buffer,
-  from: number,
-  bodies: readonly EventBody[],
-  lengths: Uint32Array,
+  { from, bodies, lengths }: Part,
   sealed: boolean,
+  allocate: (bytes: number) => Buffer,
 ): Chunk {
-  // Memory of its own: it may be handed to the other thread.
-  const bytes = Buffer.allocUnsafeSlow(lengths.reduce((sum, length) => sum + length, 0))
+  const bytes = allocate(lengths.reduce((sum, length) => sum + length, 0))
   let at = 0
   for (const [i, body] of bodies.entries()) {
     writeEvent(bytes, at, author, from + i, body, sealed)

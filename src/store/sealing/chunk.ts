@@ -26,11 +26,12 @@ function randomFill(into: Uint8Array): void {
 const ID = Buffer.alloc(HASH_BYTES)
 
 /**
- * Seals the events in place, each with a nonce of its own, and appends their ids to the MMR. Returns the ids, joined.
- * Runs in either thread.
+ * Seals the events in place, each with a nonce of its own, and appends their ids to the MMR. Runs in either
+ * thread.
+ *
+ * @param ids where the ids go: `HASH_BYTES` for each event.
  */
-export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null, mmr: Mmr): Buffer {
-  const ids = Buffer.allocUnsafeSlow(lengths.length * HASH_BYTES)
+export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null, mmr: Mmr, ids: Buffer): void {
   let at = 0
   for (const [i, length] of lengths.entries()) {
     const event = bytes.subarray(at, (at += length))
@@ -39,5 +40,4 @@ export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null,
     ids.set(ID, i * HASH_BYTES)
     mmr.append(ID)
   }
-  return ids
 }

@@ -1,3 +1,4 @@
+import { HASH_BYTES } from '../../base/hash.ts'
 import { MAX_CHUNKS_AHEAD } from '../../base/limits.ts'
 import { Mmr } from '../../event/mmr.ts'
 import type { Chunk } from './chunk.ts'
@@ -29,31 +30,39 @@ export function* sealedParts<Part>(
   let mmr = before.clone()
   let helper = thread
   const sent: Part[] = []
+  const sendAhead = (to: SealingThread): void => {
+    while (sent.length < MAX_CHUNKS_AHEAD && !to.hasAnswer) {
+      const next = parts.next()
+      if (next.done === true) return
+      to.send(encode(next.value))
+      sent.push(next.value)
+    }
+  }
   helper?.begin(mmr, sealKey)
   try {
     for (;;) {
-      while (helper !== null && sent.length < MAX_CHUNKS_AHEAD && !helper.hasAnswer) {
-        const next = parts.next()
-        if (next.done === true) break
-        helper.send(encode(next.value))
-        sent.push(next.value)
-      }
+      if (helper !== null) sendAhead(helper)
       const part = sent.shift() ?? parts.next().value
       if (part === undefined) return
       const answer = helper?.receive() ?? null
       if (answer === null) {
         helper = null
         const chunk = encode(part)
-        const ids = sealChunk(chunk, sealKey, mmr)
+        const ids = Buffer.allocUnsafe(chunk.lengths.length * HASH_BYTES)
+        sealChunk(chunk, sealKey, mmr, ids)
         yield { part, bytes: chunk.bytes, ids, mmr }
       } else {
         const ids = Buffer.from(answer.ids)
-        mmr = Mmr.from(mmr.length + ids.length / 32, answer.peaks)
+        mmr = Mmr.from(mmr.length + ids.length / HASH_BYTES, answer.peaks)
         yield { part, bytes: Buffer.from(answer.bytes), ids, mmr }
       }
     }
   } finally {
     // What was asked for in vain must not be taken for the answer to the next question.
-    while (helper !== null && sent.pop() !== undefined) helper.receive()
+    if (helper !== null) drain(helper, sent.length)
   }
+}
+
+function drain(thread: SealingThread, answers: number): void {
+  for (let i = 0; i < answers; i++) thread.receive()
 }

@@ -39,6 +39,7 @@ export const ANSWERS = 1
  */
 export class SealingThread {
   readonly #signals = new Int32Array(new SharedArrayBuffer(8))
+  #worker: Worker | null = null
   #port: MessagePort | null = null
   #received = 0
   #state: 'new' | 'started' | 'failed' = 'new'
@@ -65,6 +66,7 @@ export class SealingThread {
       worker.on('error', () => this.#fail())
       worker.on('exit', () => this.#fail())
       port1.unref()
+      this.#worker = worker
       this.#port = port1
       this.#state = 'started'
     } catch {
@@ -75,7 +77,8 @@ export class SealingThread {
   #fail(): void {
     this.#state = 'failed'
     this.#port?.close()
-    this.#port = null
+    void this.#worker?.terminate()
+    this.#port = this.#worker = null
   }
 
   begin(mmr: Mmr, sealKey: Uint8Array | null): void {
@@ -98,13 +101,13 @@ export class SealingThread {
   receive(): SealedMessage | null {
     if (this.#port === null) return null
     Atomics.wait(this.#signals, ANSWERS, this.#received, SEALING_TIMEOUT_MS)
-    const answer = receiveMessageOnPort(this.#port) as { message: SealedMessage } | undefined
+    const answer = receiveMessageOnPort(this.#port)
     if (answer === undefined) {
       this.#fail()
       return null
     }
     this.#received = (this.#received + 1) | 0
-    return answer.message
+    return answer.message as SealedMessage
   }
 }
 

@@ -1,4 +1,5 @@
 import { workerData } from 'node:worker_threads'
+import { HASH_BYTES } from '../../base/hash.ts'
 import { Mmr } from '../../event/mmr.ts'
 import { sealChunk } from './chunk.ts'
 import type { BeginMessage, ChunkMessage, SealedMessage, ThreadData } from './sealing-thread.ts'
@@ -20,8 +21,10 @@ port.on('message', (message: BeginMessage | ChunkMessage) => {
     sealKey = message.sealKey
     return
   }
-  const ids = sealChunk({ bytes: Buffer.from(message.bytes), lengths: message.lengths }, sealKey, mmr)
-  const sealed: SealedMessage = { bytes: message.bytes, ids: ids.buffer as ArrayBuffer, peaks: mmr.peaks() }
+  const { bytes, lengths } = message
+  const ids = new ArrayBuffer(lengths.length * HASH_BYTES)
+  sealChunk({ bytes: Buffer.from(bytes), lengths }, sealKey, mmr, Buffer.from(ids))
+  const sealed: SealedMessage = { bytes, ids, peaks: mmr.peaks() }
   port.postMessage(sealed, [sealed.bytes, sealed.ids])
   signalAnswer()
 })
