@@ -30,14 +30,15 @@ export const MAX_SEGMENT_EVENTS = 1024
 /** Bytes of events under one signature, unless a single event is larger. */
 export const MAX_SEGMENT_BYTES: number = 256 * KiB
 /** Events, and bytes of them, that are sealed together: whether here or in the sealing thread. */
-export const CHUNK_EVENTS = 128
+export const CHUNK_EVENTS = 64
 export const CHUNK_BYTES: number = 64 * KiB
 /** Events of one transaction from which the sealing thread helps. */
 export const SEALING_THREAD_MIN_EVENTS = 256
-/** Chunks that it is handed ahead of those that are stored. */
-export const MAX_CHUNKS_AHEAD = 8
+/** Chunks that it is handed ahead of those that are stored, and how many of them it is left to seal. */
+export const MAX_CHUNKS_AHEAD = 16
+export const MAX_CHUNKS_OWED = 2
 /** Milliseconds without an answer after which it is not waited for any longer. */
-export const SEALING_TIMEOUT_MS = 1000
+export const SEALING_TIMEOUT_MS = 5000
 /** Events that one run on the wire may claim, before anything is allocated for them. */
 export const MAX_RUN_EVENTS = 4096
 /** Bytes of events that a frame is filled up to; more only if one segment is larger. */

@@ -26,18 +26,20 @@ function randomFill(into: Uint8Array): void {
 const ID = Buffer.alloc(HASH_BYTES)
 
 /**
- * Seals the events in place, each with a nonce of its own, and appends their ids to the MMR. Runs in either
- * thread.
+ * Seals the events in place, each with a nonce of its own, in whichever thread.
  *
  * @param ids where the ids go: `HASH_BYTES` for each event.
  */
-export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null, mmr: Mmr, ids: Buffer): void {
+export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null, ids: Buffer): void {
   let at = 0
   for (const [i, length] of lengths.entries()) {
     const event = bytes.subarray(at, (at += length))
     if (sealKey !== null) sealEvent(event, sealKey, randomFill)
     sodium.crypto_generichash(ID, event)
     ids.set(ID, i * HASH_BYTES)
-    mmr.append(ID)
   }
+}
+
+export function appendIds(mmr: Mmr, ids: Buffer): void {
+  for (let at = 0; at < ids.length; at += HASH_BYTES) mmr.append(ids.subarray(at, at + HASH_BYTES))
 }

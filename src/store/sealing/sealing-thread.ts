@@ -17,9 +17,14 @@ export interface ChunkMessage {
   lengths: Uint32Array
 }
 
+/** Ids of events that were sealed here, to be appended to the MMR. */
+export interface IdsMessage {
+  ids: Uint8Array
+}
+
 export interface SealedMessage {
-  bytes: ArrayBuffer
-  ids: ArrayBuffer
+  /** Null: these were only ids. */
+  sealed: { bytes: ArrayBuffer; ids: ArrayBuffer } | null
   /** Of the log after the chunk. */
   peaks: Uint8Array
 }
@@ -90,6 +95,11 @@ export class SealingThread {
   send({ bytes, lengths }: Chunk): void {
     const message: ChunkMessage = { bytes: bytes.buffer as ArrayBuffer, lengths }
     this.#port?.postMessage(message, [message.bytes])
+  }
+
+  sendIds(ids: Buffer): void {
+    const message: IdsMessage = { ids: new Uint8Array(ids) }
+    this.#port?.postMessage(message)
   }
 
   /** True if `receive` need not wait. */
