@@ -36,7 +36,7 @@ export class BareSqlite {
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = NORMAL')
     this.#db.pragma('cache_size = -32768')
-    this.#db.pragma('wal_autocheckpoint = 1024')
+    this.#db.pragma('wal_autocheckpoint = 512')
     this.#event = this.#db.prepare(
       'INSERT INTO events (position, time, tick, id_start, subject, type, signature, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     )

@@ -195,4 +195,4 @@ export const PROGRESS_INTERVAL_MS = 100
 /** Sync events that a slow subscriber may leave unread before it misses some. */
 export const SUBSCRIBER_BUFFER_EVENTS = 1024
 /** Milliseconds of work on received frames before timers and other sockets get their turn. */
-export const WORK_SLICE_MS = 8
+export const WORK_SLICE_MS = 4
