@@ -291,11 +291,11 @@ export class EventStore {
    */
   readRun(author: string, from: number, maxBytes: number, withPeaks: boolean): Run | null {
     const { logs, table } = this.#parts
-    const log = logs.get(author)
-    if (log === undefined || from > log.mmr.length || from < log.start) return null
-    return this.#read(() =>
-      withPeaks ? table.readRunWithPeaks(log, from, maxBytes) : table.readRun(log, from, maxBytes),
-    )
+    return this.#read(() => {
+      const log = logs.get(author)
+      if (log === undefined || from > log.mmr.length || from < log.start) return null
+      return withPeaks ? table.readRunWithPeaks(log, from, maxBytes) : table.readRun(log, from, maxBytes)
+    })
   }
 
   /** The event with this id, if it is here and can be read. */
