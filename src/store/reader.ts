@@ -24,9 +24,6 @@ const AFTER_SUBJECTS = '\u{10ffff}'.repeat(MAX_SUBJECT_BYTES / 4 + 1)
 type Row = [position: number, bytes: Buffer, idStart: number]
 type Range = [above: number, below: number, limit: number]
 
-/** The orders in which what is new comes last. */
-export type FollowableOrder = 'arrival' | 'causal'
-
 /** What one batch may still take. */
 interface Room {
   events: number

@@ -16,3 +16,6 @@ export interface Event<T = unknown> {
   /** True if this replica's own author wrote it. */
   local: boolean
 }
+
+/** An order in which events are only added at the end: by arrival, or each after all that it links to. */
+export type FollowableOrder = 'arrival' | 'causal'
