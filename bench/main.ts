@@ -1,8 +1,8 @@
 /**
  * `npm run bench` measures everything, prints a table and writes bench/results.json; with names of groups it measures
- * these and only prints. `npm run bench -- profile` says where the time of an append and of a catch-up goes.
+ * these and only prints, or with --save puts them in place of the earlier ones. `npm run bench -- profile` says where the time of an append and of a catch-up goes.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { renderTables } from '../scripts/bench-readme.ts'
 import { killChildren } from './lib/child.ts'
@@ -69,6 +69,15 @@ async function measure(chosen: readonly string[]): Promise<BenchResults> {
   return results
 }
 
+/** The earlier results with the rows of the groups that were measured again. */
+function withGroups(measured: BenchResults, earlier: BenchResults): BenchResults {
+  const groupsNow = new Set(measured.rows.map(({ group }) => group))
+  const rows = Object.keys(groups).flatMap((group) =>
+    (groupsNow.has(group) ? measured : earlier).rows.filter((row) => row.group === group),
+  )
+  return { ...earlier, rows }
+}
+
 async function main(chosen: readonly string[]): Promise<void> {
   if (chosen.includes('profile')) {
     await inFolder((folder) => printProfiles(new DatabaseFiles(folder)))
@@ -77,13 +86,15 @@ async function main(chosen: readonly string[]): Promise<void> {
   const results = await measure(chosen)
   console.log(renderTables(results))
   if (failed.length > 0) throw new Error(`not measured: ${failed.join(', ')}`)
-  if (chosen.length > 0) return
+  if (chosen.length > 0 && !save) return
   const file = path.join(import.meta.dirname, 'results.json')
-  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
+  const all = chosen.length > 0 ? withGroups(results, JSON.parse(readFileSync(file, 'utf8')) as BenchResults) : results
+  writeFileSync(file, `${JSON.stringify(all, null, 2)}\n`)
   console.log(`written to ${path.relative(process.cwd(), file)}; npm run bench:readme puts it into the documents`)
 }
 
-const chosen = process.argv.slice(2)
+const save = process.argv.includes('--save')
+const chosen = process.argv.slice(2).filter((argument) => argument !== '--save')
 const unknown = chosen.find((name) => name !== 'profile' && !(name in groups))
 if (unknown !== undefined) {
   console.error(`there is no group '${unknown}'; choose from ${Object.keys(groups).join(', ')}, or 'profile'`)

@@ -22,7 +22,7 @@
  * - LEAVE ends the membership and closes its channels; the others get a CLOSE. Frames for a closed channel are ignored.
  * - REFUSED answers a JOIN that would break a limit (`RefusedCode`).
  * - DATA costs its payload plus 64 (`dataCost`); what one side has sent and the other not returned as CREDIT must not
- *   exceed the window of 1 MiB in each direction of a channel. CREDIT comes from the receiving endpoint, not the relay.
+ *   exceed the window of 2 MiB in each direction of a channel. CREDIT comes from the receiving endpoint, not the relay.
  * - A frame that is malformed, not the sender's to send, or beyond the window closes the socket that it came on.
  *
  * Decoding is total: any bytes are a frame or null.
@@ -41,7 +41,7 @@ export const MAX_TEXT_BYTES = 256
 /** Bytes of a DATA frame's payload. */
 export const MAX_PAYLOAD_BYTES: number = 64 * 1024
 /** Bytes of cost that each direction of a channel may have on the way (`dataCost`). */
-export const WINDOW_BYTES: number = 1024 * 1024
+export const WINDOW_BYTES: number = 2 * 1024 * 1024
 /** Bytes that a DATA frame costs beside its payload, so that a window bounds the number of frames as well. */
 export const DATA_OVERHEAD_BYTES = 64
 /** Bytes of a DATA frame before its payload. */

@@ -49,7 +49,7 @@ export const FRAME_TARGET_BYTES: number = 64 * KiB
 /** Bytes of one message on a connection. */
 export const MAX_MESSAGE_BYTES: number = 4 * MiB
 /** Bytes that a connection's sender may have on the way to a receiver that does not read. */
-export const CONNECTION_WINDOW_BYTES: number = 1 * MiB
+export const CONNECTION_WINDOW_BYTES: number = 2 * MiB
 /** Outgoing connections that one topic opens by itself. */
 export const MAX_OUTGOING_PEERS = 64
 /** Incoming connections that one transport accepts; beyond it the oldest that serves no topic gives way. */
