@@ -254,9 +254,11 @@ describe('limits', () => {
 
   test('credit comes back as messages are taken', async () => {
     const { raw, channel, honest } = await liveChannel()
-    for (let i = 0; i < 4; i++) raw.write({ type: DATA, channel: 1, message: Buffer.alloc(200_000, i) })
+    // Two of them are more than a quarter of the window, one is not.
+    const bytes = Math.floor(CONNECTION_WINDOW_BYTES / 6)
+    for (let i = 0; i < 4; i++) raw.write({ type: DATA, channel: 1, message: Buffer.alloc(bytes, i) })
     for (let i = 0; i < 4; i++) expect((await channel.receive())?.[0]).toBe(i)
-    expect(await raw.frames.take()).toEqual({ type: CREDIT, channel: 1, bytes: 2 * (200_000 + MESSAGE_COST_BYTES) })
+    expect(await raw.frames.take()).toEqual({ type: CREDIT, channel: 1, bytes: 2 * (bytes + MESSAGE_COST_BYTES) })
     expect(honest.violations.size).toBe(0)
   })
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { MAX_PAYLOAD_BYTES, decodeFrame, encodeFrame } from 'peerlog-relay/frames'
+import { MAX_PAYLOAD_BYTES, WINDOW_BYTES, decodeFrame, encodeFrame } from 'peerlog-relay/frames'
 import { describe, expect, test, vi } from 'vitest'
 import { asBuffer } from '../../src/base/bytes.ts'
 import { ChannelDuplex } from '../../src/transport/relay/channel-duplex.ts'
@@ -136,7 +136,7 @@ describe('a hostile relay', () => {
     const cases: ((channel: ChannelDuplex) => void)[] = [
       (channel) => channel.addCredit(1),
       (channel) => {
-        for (let i = 0; i < 20; i++) channel.receive(Buffer.alloc(MAX_PAYLOAD_BYTES))
+        for (let i = 0; i < 2 + WINDOW_BYTES / MAX_PAYLOAD_BYTES; i++) channel.receive(Buffer.alloc(MAX_PAYLOAD_BYTES))
       },
       (channel) => channel.receive(Buffer.from('ffffff', 'hex')),
     ]
