@@ -31,6 +31,37 @@ export interface Transport {
   connect(topic: Topic, options?: { signal?: AbortSignal }): AsyncIterable<Connection>
   /** Closes every connection, takes the announcements back, and releases every socket and timer. Idempotent. */
   disconnect(): Promise<void>
+
+  // What a transport may do besides; a user's own needs none of it.
+
+  /** Looks for the topic's peers at once, because one was lost or the network has changed. */
+  refresh?(topic: Topic): void
+  /** Closes every connection and is silent, its iterations going on, until `resume`: a laptop is being closed. Idempotent. */
+  suspend?(): Promise<void>
+  /** Announces and looks for peers again, as before `suspend`. Idempotent. */
+  resume?(): Promise<void>
+  /** Why there is no connection to the peer, as far as is known. */
+  outlook?(peerId: string): Outlook
+}
+
+/**
+ * What a transport that goes straight to the peers knows of a peer that it has no connection to: `'udp-blocked'`, no DHT
+ * node answers over UDP; `'not-found'`, the peer has announced nothing that we found; `'holepunch-failed'`, it was found
+ * and dialled, and the dial failed; `'pending'`, none of these yet.
+ */
+export type Outlook = 'pending' | 'udp-blocked' | 'not-found' | 'holepunch-failed'
+
+/**
+ * Why a path is the one in use. `'direct'`: it goes straight to the peer. Through a relay: `'relay-only'`, no direct
+ * transport was asked for; `'direct-lost'`, a direct path was there and has failed; or the outlook of the direct one.
+ */
+export type PathReason = 'direct' | 'relay-only' | 'direct-lost' | Outlook
+
+/** The way that a connection's messages go now. */
+export interface Path {
+  /** Name of the transport. */
+  transport: string
+  reason: PathReason
 }
 
 /** An authenticated, encrypted channel to one peer for one topic: whole messages, in order, with backpressure. */
@@ -41,6 +72,10 @@ export interface Connection extends AsyncDisposable {
   readonly initiator: boolean
   /** Noise handshake hash, equal on both sides and different for every connection (64 bytes). */
   readonly handshakeHash: Uint8Array
+  /** The way its messages go, where that can change. */
+  readonly path?: Path
+  /** Calls the listener whenever `path` has changed; at most one listener. */
+  onPathChange?(listener: (path: Path) => void): void
   /**
    * Sends one message of 1 to `MAX_MESSAGE_BYTES` bytes. Resolves when more may be sent; messages sent without waiting
    * still arrive, in order. The bytes must not be changed afterwards.
