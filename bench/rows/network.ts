@@ -4,6 +4,7 @@ import { BareSqlite } from '../lib/bare-sqlite.ts'
 import { catchUp } from '../lib/catch-up.ts'
 import { Child } from '../lib/child.ts'
 import type { DatabaseFiles } from '../lib/database-files.ts'
+import { LIVE_EVENTS, latencies } from '../lib/latencies.ts'
 import { atLeast, atMost, quantile, rounds } from '../lib/measure.ts'
 import type { BenchTransport, RelayTransport, SwarmTransport } from '../lib/transports.ts'
 import { relayAt } from '../lib/transports.ts'
@@ -14,8 +15,6 @@ const HYPERCORE_EVENTS = 20_000
 /** Bytes that a sealed benchmark event takes on the wire, about. */
 const WIRE_BYTES = 320
 const ROUNDS = 3
-const LIVE_EVENTS = 1500
-const LIVE_PAUSE_MS = 3
 
 /** Catch-up of 200 000 events and live latency, between two processes. */
 export async function networkRows(files: DatabaseFiles): Promise<BenchRow[]> {
@@ -132,18 +131,4 @@ async function latencyRow(files: DatabaseFiles, swarm: SwarmTransport): Promise<
 
 function ratio(a: number[], b: number[], q: number): string {
   return (quantile(a, q) / quantile(b, q)).toFixed(2)
-}
-
-/** Milliseconds from append to delivery, one event at a time. */
-async function latencies(sender: Child, receiver: Child): Promise<number[]> {
-  const values: number[] = []
-  for (let i = 0; i < LIVE_EVENTS; i++) {
-    sender.send({ type: 'append' })
-    const { us } = await receiver.message('late')
-    values.push((us as number) / 1000)
-    await new Promise((resolve) => setTimeout(resolve, LIVE_PAUSE_MS))
-  }
-  process.stderr.write('.')
-  await Promise.all([sender.end(), receiver.end()])
-  return values.slice(100)
 }

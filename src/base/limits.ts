@@ -144,8 +144,10 @@ export const CLAIM_PROGRESS_BYTES: number = 256 * KiB
 export const PING_INTERVAL_MS = 10_000
 /** Milliseconds of silence after which a peer is taken for gone. */
 export const SILENCE_TIMEOUT_MS = 30_000
-/** Milliseconds between two announcements of lengths. */
+/** Milliseconds between two announcements of lengths to one peer, at least. */
 export const ANNOUNCE_INTERVAL_MS = 20
+/** Announcements of lengths to all peers together: of many peers, each hears of more events at a time. */
+export const ANNOUNCES_PER_SECOND = 400
 /** Milliseconds that an announced event may take to arrive by another peer before we ask for it. */
 export const LAZY_PULL_MS = 60
 /** Bytes that a peer may send unasked and in vain, beyond those it sends to some use, before it is a flooder. */

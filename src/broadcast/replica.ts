@@ -56,6 +56,12 @@ export interface Claims {
   release(author: string, by: object): void
 }
 
+/** How often the sessions of one replica may speak, all of them together being bounded. */
+export interface Pace {
+  /** Milliseconds between two announcements of lengths by one session. */
+  readonly announceMs: number
+}
+
 /** A change of the replica. */
 export interface ReplicaChange {
   readonly run: Run

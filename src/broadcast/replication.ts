@@ -11,6 +11,7 @@ import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
 import type { Output } from './output.ts'
 import { OwnLogGuard } from './own-log-guard.ts'
+import { SharedPace } from './pace.ts'
 import type { RunStatus } from './receiver.ts'
 import type { Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Session } from './session.ts'
@@ -74,6 +75,7 @@ export class Replication implements LinkHandlers {
   readonly #admitted = new Set<PeerLink>()
   readonly #bans = new BanList()
   readonly #turns = new Turns()
+  readonly #pace = new SharedPace(() => this.#links.size)
   readonly #claims = new ClaimTable((author) => this.#onRelease(author))
   /** Logs that a session has let go of, and that others may be waiting for. */
   #released: string[] = []
@@ -192,7 +194,8 @@ export class Replication implements LinkHandlers {
     const { store: replica, admissionKey } = this.#options
     const { initiator, handshakeHash } = connection
     const marks = replica.marks.of(connection.peerId)
-    const session = new Session({ initiator, handshakeHash, admissionKey, replica, claims: this.#claims, marks })
+    const shared = { admissionKey, replica, claims: this.#claims, pace: this.#pace }
+    const session = new Session({ initiator, handshakeHash, ...shared, marks })
     const link = new PeerLink(connection, session, transport, this)
     this.#links.add(link)
     let end: SessionEnd = { reason: 'closing', detail: 'something went wrong here', byPeer: false }

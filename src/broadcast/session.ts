@@ -16,7 +16,7 @@ import type { Output } from './output.ts'
 import type { RunStatus } from './receiver.ts'
 import { Receiver } from './receiver.ts'
 import { RemoteFrontier } from './remote-frontier.ts'
-import type { Claims, Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
+import type { Claims, Mark, Pace, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Sender } from './sender.ts'
 import { Teller } from './teller.ts'
 
@@ -26,6 +26,7 @@ export interface SessionOptions {
   admissionKey: Buffer
   replica: Replica
   claims: Claims
+  pace: Pace
   /** Frontiers that this peer and we have both had, the newest first. */
   marks: readonly Mark[]
 }
@@ -58,11 +59,11 @@ export class Session {
   readonly #liveness = new Liveness()
 
   constructor(options: SessionOptions) {
-    const { replica, claims, marks, initiator } = options
+    const { replica, claims, pace, marks, initiator } = options
     this.#options = options
     this.#replica = replica
     this.#remote = new RemoteFrontier(replica)
-    this.#teller = new Teller(replica, this.#remote)
+    this.#teller = new Teller(replica, this.#remote, pace)
     this.#receiver = new Receiver(replica, this.#remote, this.#teller, claims)
     this.#sender = new Sender(replica, this.#remote)
     this.#comparison = new Comparison(replica, this.#remote, this.#receiver, this.#sender)

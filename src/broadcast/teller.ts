@@ -1,20 +1,22 @@
-import { ANNOUNCE_INTERVAL_MS, MAX_HEADS_PER_MESSAGE } from '../base/limits.ts'
+import { MAX_HEADS_PER_MESSAGE } from '../base/limits.ts'
 import type { Head } from './messages.ts'
 import { encodeHeads, FORKED_TAG, TAG_BYTES } from './messages.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
-import type { Replica, ReplicaLog } from './replica.ts'
+import type { Pace, Replica, ReplicaLog } from './replica.ts'
 
 /** Tells one peer which logs we hold: once all that it may lack, and from then on what is new. */
 export class Teller {
   readonly #replica: Replica
   readonly #remote: RemoteFrontier
+  readonly #pace: Pace
   #all: { logs: readonly ReplicaLog[]; next: number } | null = null
   readonly #news = new Set<string>()
   #newsAt = -Infinity
 
-  constructor(replica: Replica, remote: RemoteFrontier) {
+  constructor(replica: Replica, remote: RemoteFrontier, pace: Pace) {
     this.#replica = replica
     this.#remote = remote
+    this.#pace = pace
   }
 
   get idle(): boolean {
@@ -23,7 +25,7 @@ export class Teller {
 
   /** When news may be told next; infinity while there is none. */
   get wakeAt(): number {
-    return this.#news.size === 0 ? Infinity : this.#newsAt + ANNOUNCE_INTERVAL_MS
+    return this.#news.size === 0 ? Infinity : this.#newsAt + this.#pace.announceMs
   }
 
   /** Tells these logs, all that the peer may not know of. */

@@ -1,5 +1,6 @@
 /** What meetings and live events cost, in bytes: the same on every machine. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { ANNOUNCES_PER_SECOND } from '../../src/base/limits.ts'
 import { decodeMessage } from '../../src/broadcast/messages.ts'
 import type { Link, Node } from './world.ts'
 import { World } from './world.ts'
@@ -144,5 +145,41 @@ describe('copies', () => {
     world.settle()
     world.expectAgreement()
     expect(eventsSent(links).count).toBeLessThan(5000 * 1.05)
+  })
+})
+
+describe('announcements', () => {
+  it('of one peer to all others keep to a rate, however many there are', () => {
+    const world = new World({ seed: 7 })
+    worlds.push(world)
+    const nodes = Array.from({ length: 16 }, () => world.node())
+    for (const [i, node] of nodes.entries()) for (const other of nodes.slice(i + 1)) world.meet(node, other)
+    world.settle()
+    const sent = nodes.map(() => 0)
+    const count = (): void => {
+      for (const [i, node] of nodes.entries()) {
+        const all = [...node.ends].flatMap((end) => end.sent.splice(0))
+        sent[i] = (sent[i] ?? 0) + all.filter((bytes) => decodeMessage(bytes)?.type === 'heads').length
+      }
+    }
+    const live = (rounds: number): void => {
+      for (let i = 0; i < rounds; i++) {
+        nodes[0]?.append()
+        world.pass(10)
+      }
+    }
+    live(30)
+    count()
+    sent.fill(0)
+    const seconds = 1
+    live(100 * seconds)
+    count()
+    world.settle()
+    world.expectAgreement()
+    // One more each, whose turn came just before.
+    for (const each of sent.slice(1)) expect(each).toBeLessThanOrEqual(ANNOUNCES_PER_SECOND * seconds + nodes.length)
+    console.log(
+      `full mesh of 16, 100 events a second: ${Math.max(...sent.slice(1)) / seconds} announcements a second by one peer`,
+    )
   })
 })

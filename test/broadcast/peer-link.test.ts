@@ -5,6 +5,7 @@ import { ClaimTable } from '../../src/broadcast/claims.ts'
 import * as messages from '../../src/broadcast/messages.ts'
 import type { SessionEnd } from '../../src/broadcast/peer-link.ts'
 import { PeerLink } from '../../src/broadcast/peer-link.ts'
+import { SharedPace } from '../../src/broadcast/pace.ts'
 import { Session } from '../../src/broadcast/session.ts'
 import { Turns } from '../../src/broadcast/turns.ts'
 import type { Connection } from '../../src/transport/transport.ts'
@@ -61,7 +62,8 @@ function link(): {
   const claims = new ClaimTable(() => {})
   const connection = new TestConnection()
   const admissionKey = keys.admission
-  const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey, replica, claims, marks: [] })
+  const pace = new SharedPace(() => 1)
+  const session = new Session({ initiator: false, handshakeHash: HASH, admissionKey, replica, claims, pace, marks: [] })
   const ingest = vi.fn()
   const turns = new Turns()
   const turn = (bringsNews: boolean): Promise<void> => turns.next(bringsNews)

@@ -8,6 +8,7 @@ import { ClaimTable } from '../../src/broadcast/claims.ts'
 import type { EndReason } from '../../src/broadcast/end-reason.ts'
 import { isOffence } from '../../src/broadcast/end-reason.ts'
 import type { Output } from '../../src/broadcast/output.ts'
+import { SharedPace } from '../../src/broadcast/pace.ts'
 import { Session } from '../../src/broadcast/session.ts'
 import { encodeData } from '../../src/event/data.ts'
 import { decodeEventHeader } from '../../src/event/event.ts'
@@ -333,7 +334,9 @@ export class End {
     this.name = name
     const { store: replica, claims } = node
     const marks = replica.marks.of(this.#peerName)
-    this.session = new Session({ initiator, handshakeHash, admissionKey: keys.admission, replica, claims, marks })
+    const pace = new SharedPace(() => node.ends.size)
+    const admissionKey = keys.admission
+    this.session = new Session({ initiator, handshakeHash, admissionKey, replica, claims, pace, marks })
     node.ends.add(this)
   }
 

@@ -1,0 +1,15 @@
+import { ANNOUNCES_PER_SECOND, ANNOUNCE_INTERVAL_MS } from '../base/limits.ts'
+import type { Pace } from './replica.ts'
+
+/** A pace at which so many sessions together keep to `ANNOUNCES_PER_SECOND`. */
+export class SharedPace implements Pace {
+  readonly #sessions: () => number
+
+  constructor(sessions: () => number) {
+    this.#sessions = sessions
+  }
+
+  get announceMs(): number {
+    return Math.max(ANNOUNCE_INTERVAL_MS, (this.#sessions() * 1000) / ANNOUNCES_PER_SECOND)
+  }
+}
