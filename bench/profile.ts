@@ -56,7 +56,7 @@ async function runLive(
   const testnet = await createTestnet(4)
   const transport = { mode: 'hyperswarm' as const, bootstrap: testnet.bootstrap }
   const start = ({ flags }: Profiled, live: boolean): Child =>
-    new Child('peerlog.ts', { path: files.fresh('live'), transport, live }, [
+    new Child('peerlog.ts', { path: files.fresh('live'), transport, live, sampled: false }, [
       ...flags,
       '--cpu-prof-interval',
       String(LIVE_SAMPLE_US),

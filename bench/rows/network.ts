@@ -99,8 +99,9 @@ async function hypercoreCatchUp(files: DatabaseFiles, { bootstrap }: SwarmTransp
 
 async function latencyRow(files: DatabaseFiles, swarm: SwarmTransport): Promise<BenchRow> {
   const { bootstrap } = swarm
-  const sender = new Child('peerlog.ts', { path: files.fresh('live'), transport: swarm })
-  const receiver = new Child('peerlog.ts', { path: files.fresh('live'), transport: swarm, live: true })
+  const common = { transport: swarm, sampled: false }
+  const sender = new Child('peerlog.ts', { path: files.fresh('live'), ...common })
+  const receiver = new Child('peerlog.ts', { path: files.fresh('live'), ...common, live: true })
   await Promise.all([sender.message('connected'), receiver.message('connected')])
   const ours = await latencies(sender, receiver)
   const coreSender = new Child('hypercore.ts', { path: files.fresh('core'), bootstrap })

@@ -50,7 +50,7 @@ export function assemble(opened: OpenDatabase, options: EventStoreOptions, now: 
   const own = new OwnLog(authorKeyPair(seed), keys, clock, options.path === ':memory:' ? null : sealingThread)
   const mayBegin = (options.beginning ?? null) !== null
   const writer = new Writer({ keys, ownAuthor: own.hex, logs, table, held, causal, mayBegin, now })
-  const reader = new EventReader(db, table, causal.ranks, keys.seal, own.hex)
+  const reader = new EventReader(db, table, causal.ranks, keys.seal, own.hex, options.readOnly === true)
   for (const [position, start] of table.idStarts(ids.nextPosition)) {
     if (position !== ids.nextPosition) throw corruptFile('events are missing')
     ids.add(start)
