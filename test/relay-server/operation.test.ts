@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { type Socket, connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from '../../relay-server/src/frames.ts'
@@ -166,4 +167,23 @@ test('a client that sends nothing for the idle time is closed; one that does is 
   } while (idle.socket.readyState === idle.socket.OPEN)
   expect(await idle.closed).toEqual({ code: 4408, reason: 'idle' })
   expect(relay.stats()).toMatchObject({ clients: 1, closes: { idle: 1 } })
+})
+
+test('every metric and every reason is in docs/RELAY.md, and no other', async () => {
+  const base = await start({ metrics: true })
+  const text = readFileSync(new URL('../../docs/RELAY.md', import.meta.url), 'utf8')
+  const table = (heading: string): string[] => {
+    const rows =
+      text
+        .slice(text.indexOf(`| ${heading} `))
+        .split('\n\n')[0]
+        ?.split('\n')
+        .slice(2) ?? []
+    return rows.map((row) => row.split('`')[1] as string).sort()
+  }
+  const samples = [...(await scrape(`${base}/metrics`)).keys()]
+  const names = samples.map((name) => name.replace(/="[^}]*/, ''))
+  expect(table('metric')).toEqual([...new Set(names)].sort())
+  expect(table('reason of a refusal')).toEqual([...REFUSAL_REASONS].sort())
+  expect(table('reason of a close')).toEqual([...CLOSE_REASONS].sort())
 })
