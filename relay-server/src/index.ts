@@ -1,3 +1,7 @@
 export { createRelay } from './relay.ts'
-export type { Relay, RelayLogger, RelayOptions, RelayStats } from './relay.ts'
+export type { Relay, RelayLogger, RelayStats } from './relay.ts'
+export type { NatsOptions, RelayOptions } from './relay-options.ts'
 export type { TlsOptions } from './listener.ts'
+export type { CloseReason, RefusalReason } from './tally.ts'
+export { signToken } from './tokens.ts'
+export type { TokenContent } from './tokens.ts'

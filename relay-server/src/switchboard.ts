@@ -2,6 +2,7 @@ import { ChannelEnd } from './channel.ts'
 import type { Client } from './client.ts'
 import {
   MAX_CARDS,
+  REFUSED_FORBIDDEN_TOPIC,
   REFUSED_TOO_MANY_TOPICS,
   type ChannelFrame,
   type JoinFrame,
@@ -10,7 +11,7 @@ import {
   encodeFrame,
   retarget,
 } from './frames.ts'
-import { MAX_OUTGOING_PAIRS, MAX_PAIRS_PER_MEMBER, MAX_TOPICS_PER_CLIENT, SMALL_CREDIT_BYTES } from './limits.ts'
+import { MAX_OUTGOING_PAIRS, SMALL_CREDIT_BYTES } from './limits.ts'
 import { Member, Room } from './room.ts'
 
 /** WebSocket close codes of a client that breaks the rules. */
@@ -49,6 +50,7 @@ export class Switchboard {
         return this.#forward(client, frame, bytes)
       case 'join':
         client.spend()
+        if (!client.allows(frame.rendezvous)) return forbid(client, frame.rendezvous)
         return this.#join(client, frame)
       case 'leave': {
         client.spend()
@@ -58,6 +60,7 @@ export class Switchboard {
       }
       case 'lookup':
         client.spend()
+        if (!client.allows(frame.rendezvous)) return forbid(client, frame.rendezvous)
         return this.#lookup(client, frame)
       default:
         return client.close(PROTOCOL_ERROR, frame === null ? 'malformed frame' : 'not a frame for a relay')
@@ -74,8 +77,10 @@ export class Switchboard {
     const key = keyOf(frame.rendezvous)
     let member = client.members.get(key)
     if (member === undefined) {
-      if (client.members.size >= MAX_TOPICS_PER_CLIENT) {
-        const text = `a client may join ${MAX_TOPICS_PER_CLIENT} topics`
+      const { maxTopics } = client.limits
+      if (client.members.size >= maxTopics) {
+        client.refused('topic-limit')
+        const text = `a client may join ${maxTopics} topics`
         const { rendezvous } = frame
         return client.send(encodeFrame({ kind: 'refused', code: REFUSED_TOO_MANY_TOPICS, rendezvous, text }))
       }
@@ -96,9 +101,10 @@ export class Switchboard {
       other.client !== member.client &&
       member.fits(other) &&
       !member.paired.has(other) &&
-      other.paired.size < MAX_PAIRS_PER_MEMBER &&
+      other.paired.size < other.client.limits.maxPeersPerTopic &&
       other.client.hasRoom
-    for (const other of member.room.pick(MAX_OUTGOING_PAIRS - member.paired.size, wanted)) {
+    const most = Math.min(MAX_OUTGOING_PAIRS, member.client.limits.maxPeersPerTopic)
+    for (const other of member.room.pick(most - member.paired.size, wanted)) {
       if (!member.client.hasRoom || member.client.gone) return
       this.#pair(member, other, rendezvous)
     }
@@ -172,6 +178,12 @@ export class Switchboard {
     }
     return room
   }
+}
+
+function forbid(client: Client, rendezvous: Uint8Array): void {
+  client.refused('topic-forbidden')
+  const text = 'the token does not cover this topic'
+  client.send(encodeFrame({ kind: 'refused', code: REFUSED_FORBIDDEN_TOPIC, rendezvous, text }))
 }
 
 function keyOf(rendezvous: Uint8Array): string {

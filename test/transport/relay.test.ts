@@ -172,7 +172,8 @@ describe('peers', () => {
     await vi.waitFor(() => expect(stage.relay.stats().forwardedBytes).toBeGreaterThan(WINDOW_BYTES * 0.9), 10_000)
     for (let i = 0; i < 20; i++) await a.lookup(topic)
     expect(stage.relay.stats().forwardedBytes).toBeLessThan(WINDOW_BYTES)
-    for (let i = 0; i < count; i++) expect(await atB.receive()).toEqual(message)
+    // toEqual takes long enough over so many bytes for the peers to give each other up.
+    for (let i = 0; i < count; i++) expect(message.equals((await atB.receive()) ?? Buffer.of())).toBe(true)
     await sending
   })
 
