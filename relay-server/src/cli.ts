@@ -16,6 +16,8 @@ interface Flags {
   tlsCert?: string
   maxClients: number
   maxClientsPerAddress?: number
+  nats?: string[]
+  natsPrefix?: string
   logLevel: (typeof LEVELS)[number]
 }
 
@@ -34,6 +36,8 @@ function parseFlags(): Flags {
     .option('--tls-cert <file>', 'PEM file with the certificate and its chain')
     .option('--max-clients <number>', 'clients served at once', wholeNumber, DEFAULT_MAX_CLIENTS)
     .option('--max-clients-per-address <number>', 'clients served at once from one address', wholeNumber)
+    .option('--nats <url>', 'NATS server where instances of one service meet (repeatable)', collect)
+    .option('--nats-prefix <name>', 'first part of every NATS subject')
     .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
     .allowExcessArguments(false)
     .showSuggestionAfterError()
@@ -41,6 +45,10 @@ function parseFlags(): Flags {
     .exitOverride()
     .parse()
   return command.opts<Flags>()
+}
+
+function collect(url: string, urls: string[] = []): string[] {
+  return [...urls, url]
 }
 
 function wholeNumber(text: string): number {
@@ -52,6 +60,9 @@ function relayOptions(flags: Flags, logger: RelayLogger): RelayOptions {
   const { port, host, maxClients, maxClientsPerAddress, tlsKey, tlsCert } = flags
   const options: RelayOptions = { port, host, maxClients, logger }
   if (maxClientsPerAddress !== undefined) options.maxClientsPerAddress = maxClientsPerAddress
+  const { nats: servers, natsPrefix: prefix } = flags
+  if (servers !== undefined) options.nats = { servers, ...(prefix === undefined ? {} : { prefix }) }
+  else if (prefix !== undefined) throw new UsageError('--nats-prefix goes with --nats. Give both, or none')
   if (tlsKey !== undefined && tlsCert !== undefined) {
     options.tls = { key: readPem('--tls-key', tlsKey), cert: readPem('--tls-cert', tlsCert) }
   } else if (tlsKey !== undefined || tlsCert !== undefined) {

@@ -27,6 +27,8 @@ export class Client {
   readonly ends: Map<number, ChannelEnd> = new Map()
   /** Cost of the DATA that was forwarded to this client and for which it has returned no CREDIT. */
   expected = 0
+  /** Channels that it is about to get. */
+  reserved = 0
   readonly #socket: WebSocket
   readonly #events: ClientEvents
   /** The part of `expected` that belongs to channels already closed, until it has left for the network. */
@@ -35,6 +37,7 @@ export class Client {
   #tokens = REQUEST_BURST
   #tokensAt: number = performance.now()
   #resume: NodeJS.Timeout | undefined
+  #isHeld = false
   #unanswered = 0
   #silentRounds = 0
   #heard = false
@@ -61,7 +64,7 @@ export class Client {
   /** Whether it may get one more channel. */
   get hasRoom(): boolean {
     this.#settle()
-    return this.ends.size + Math.ceil(this.#leftover / WINDOW_BYTES) < MAX_CHANNELS_PER_CLIENT
+    return this.ends.size + this.reserved + Math.ceil(this.#leftover / WINDOW_BYTES) < MAX_CHANNELS_PER_CLIENT
   }
 
   nextChannel(): number {
@@ -113,16 +116,28 @@ export class Client {
         this.#resume = undefined
         this.#refill()
         if (this.#tokens < 0) this.#resumeLater()
-        else this.#socket.resume()
+        else if (!this.#isHeld) this.#socket.resume()
       },
       (-this.#tokens / REQUESTS_PER_SECOND) * 1000,
     )
   }
 
+  /** Stops reading from the client until it is released. */
+  hold(): void {
+    if (this.#gone) return
+    this.#isHeld = true
+    this.#socket.pause()
+  }
+
+  release(): void {
+    this.#isHeld = false
+    if (this.#resume === undefined) this.#socket.resume()
+  }
+
   /** One round of the heartbeat. */
   beat(): void {
     // What is not read cannot be answered.
-    if (this.#resume !== undefined) return
+    if (this.#resume !== undefined || this.#isHeld) return
     if (this.#unanswered >= MAX_MISSED_PONGS) return this.drop('no pong')
     if (this.#silentRounds >= MAX_MISSED_PONGS) return this.close(1008, 'never sent a frame')
     this.#unanswered++

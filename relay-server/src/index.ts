@@ -1,3 +1,5 @@
 export { createRelay } from './relay.ts'
 export type { Relay, RelayLogger, RelayOptions, RelayStats } from './relay.ts'
 export type { TlsOptions } from './listener.ts'
+export type { ClusterStats } from './cluster/cluster.ts'
+export type { NatsOptions } from './cluster/servers.ts'

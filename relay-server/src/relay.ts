@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ServerOptions, WebSocketServer } from 'ws'
 import { Client } from './client.ts'
+import { Cluster, type ClusterStats } from './cluster/cluster.ts'
+import type { NatsOptions } from './cluster/servers.ts'
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from './frames.ts'
 import { CLOSE_GRACE_MS, DEFAULT_MAX_CLIENTS, DEFAULT_PORT, MAX_OTHER_CONNECTIONS, PING_INTERVAL_MS } from './limits.ts'
 import { type TlsOptions, listen, urlOf } from './listener.ts'
@@ -26,6 +28,8 @@ export interface RelayOptions {
   maxClients?: number
   /** Clients from one remote address. Default: no limit of its own. */
   maxClientsPerAddress?: number
+  /** Serve the same topics as all other instances on this NATS. Default: alone. */
+  nats?: NatsOptions
   /** Default: no log. */
   logger?: RelayLogger
 }
@@ -41,6 +45,8 @@ export interface RelayStats {
   /** Payload bytes passed on since the start. */
   forwardedBytes: number
   uptimeSeconds: number
+  /** Only with `nats`. */
+  cluster?: ClusterStats
 }
 
 export interface Relay extends AsyncDisposable {
@@ -63,7 +69,13 @@ export async function createRelay(options: RelayOptions = {}): Promise<Relay> {
     maxConnections: maxClients + MAX_OTHER_CONNECTIONS,
   }
   const clients = new Clients(maxClients, maxClientsPerAddress, options.logger)
-  const server = await listen(listenOptions, (request, response) => answer(request, response, clients.stats()))
+  const cluster = options.nats === undefined ? undefined : await clients.joinCluster(options.nats)
+  const server = await listen(listenOptions, (request, response) => answer(request, response, clients.stats())).catch(
+    async (error: unknown) => {
+      await cluster?.close()
+      throw error
+    },
+  )
   const heart = clients.serve(server)
   const url = urlOf(server, listenOptions)
   const { port } = server.address() as AddressInfo
@@ -74,6 +86,7 @@ export async function createRelay(options: RelayOptions = {}): Promise<Relay> {
     (closing ??= (async () => {
       clearInterval(heart)
       await clients.closeAll(server)
+      await cluster?.close()
       options.logger?.info({}, 'relay is closed')
     })())
   return { url, port, stats: () => clients.stats(), close, [Symbol.asyncDispose]: close }
@@ -98,12 +111,18 @@ class Clients {
   readonly #maxClients: number
   readonly #maxPerAddress: number
   readonly #logger: RelayLogger | undefined
+  #cluster: Cluster | undefined
   #closing = false
 
   constructor(maxClients: number, maxPerAddress: number, logger: RelayLogger | undefined) {
     this.#maxClients = maxClients
     this.#maxPerAddress = maxPerAddress
     this.#logger = logger
+  }
+
+  async joinCluster(nats: NatsOptions): Promise<Cluster> {
+    this.#cluster = await Cluster.join(nats, this.#switchboard, this.#logger)
+    return this.#cluster
   }
 
   /** Takes the server's upgrades. Returns the timer of the heartbeat. */
@@ -124,6 +143,7 @@ class Clients {
       bufferedBytes,
       forwardedBytes: this.#switchboard.forwardedBytes,
       uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),
+      ...(this.#cluster === undefined ? {} : { cluster: this.#cluster.stats() }),
     }
   }
 
