@@ -1,114 +1,79 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { pino } from 'pino'
-import { DEFAULT_MAX_CLIENTS, DEFAULT_PORT } from './limits.ts'
-import { type RelayLogger, type RelayOptions, createRelay } from './relay.ts'
+import { CommanderError } from 'commander'
+import { type Actions, type TokenRequest, makeCommand } from './cli/flags.ts'
+import { type CliLogger, makeLogger } from './cli/log.ts'
+import { readSecretFile, readSecrets, readTls, relayOptions } from './config/apply.ts'
+import { ConfigError, type Given, type Loaded, describeSettings, loadSettings } from './config/load.ts'
+import { variableOf } from './config/options.ts'
+import { type Relay, createRelay } from './relay.ts'
+import { signToken } from './tokens.ts'
 
 const EXIT_FAILED = 1
 const EXIT_USAGE = 2
-const LEVELS = ['debug', 'info', 'warn', 'silent'] as const
 
-interface Flags {
-  port: number
-  host: string
-  tlsKey?: string
-  tlsCert?: string
-  maxClients: number
-  maxClientsPerAddress?: number
-  nats?: string[]
-  natsPrefix?: string
-  logLevel: (typeof LEVELS)[number]
-}
+const environment = process.env
 
-/** A mistake in how the command was called. */
-class UsageError extends Error {}
-
-function parseFlags(): Flags {
-  const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-    .version
-  const command = new Command('peerlog-relay')
-    .description('A stateless WebSocket relay for peerlog that can read nothing of what it forwards.')
-    .version(version)
-    .option('-p, --port <number>', 'TCP port; 0 picks any free one', wholeNumber, DEFAULT_PORT)
-    .option('--host <address>', 'address to listen on', '0.0.0.0')
-    .option('--tls-key <file>', 'PEM file with the private key; serves wss://')
-    .option('--tls-cert <file>', 'PEM file with the certificate and its chain')
-    .option('--max-clients <number>', 'clients served at once', wholeNumber, DEFAULT_MAX_CLIENTS)
-    .option('--max-clients-per-address <number>', 'clients served at once from one address', wholeNumber)
-    .option('--nats <url>', 'NATS server where instances of one service meet (repeatable)', collect)
-    .option('--nats-prefix <name>', 'first part of every NATS subject')
-    .addOption(new Option('--log-level <level>', 'what to log').choices(LEVELS).default('info'))
-    .allowExcessArguments(false)
-    .showSuggestionAfterError()
-    .showHelpAfterError('(peerlog-relay --help lists the flags)')
-    .exitOverride()
-    .parse()
-  return command.opts<Flags>()
-}
-
-function collect(url: string, urls: string[] = []): string[] {
-  return [...urls, url]
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Give a whole number.')
-  return Number(text)
-}
-
-function relayOptions(flags: Flags, logger: RelayLogger): RelayOptions {
-  const { port, host, maxClients, maxClientsPerAddress, tlsKey, tlsCert } = flags
-  const options: RelayOptions = { port, host, maxClients, logger }
-  if (maxClientsPerAddress !== undefined) options.maxClientsPerAddress = maxClientsPerAddress
-  const { nats: servers, natsPrefix: prefix } = flags
-  if (servers !== undefined) options.nats = { servers, ...(prefix === undefined ? {} : { prefix }) }
-  else if (prefix !== undefined) throw new UsageError('--nats-prefix goes with --nats. Give both, or none')
-  if (tlsKey !== undefined && tlsCert !== undefined) {
-    options.tls = { key: readPem('--tls-key', tlsKey), cert: readPem('--tls-cert', tlsCert) }
-  } else if (tlsKey !== undefined || tlsCert !== undefined) {
-    throw new UsageError('--tls-key and --tls-cert belong together. Give both, or none for ws://')
-  }
-  return options
-}
-
-function readPem(flag: string, file: string): Buffer {
-  try {
-    return readFileSync(file)
-  } catch (error) {
-    throw new UsageError(`${flag}: cannot read ${file} (${(error as Error).message}). Give the path of a PEM file`)
-  }
-}
-
-/** JSON lines for machines, one-liners for a person at a terminal. */
-function makeLogger(level: Flags['logLevel']): RelayLogger {
-  if (!process.stdout.isTTY) return pino({ level, base: null })
-  const print =
-    (from: Flags['logLevel']) =>
-    (fields: object, message: string): void => {
-      if (LEVELS.indexOf(from) < LEVELS.indexOf(level)) return
-      const details = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
-      console.log([new Date().toISOString(), from.padEnd(5), message, ...details].join(' '))
-    }
-  return { debug: print('debug'), info: print('info'), warn: print('warn') }
-}
-
-async function main(): Promise<void> {
-  const flags = parseFlags()
-  const relay = await createRelay(relayOptions(flags, makeLogger(flags.logLevel)))
-  const stop = (): void => void relay.close()
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+const serve: Actions['serve'] = async (flags, fileFlag, check) => {
+  const file = fileFlag ?? (environment[variableOf('config')] || undefined)
+  const given: Given = { flags, environment, file }
+  const loaded = loadSettings(given)
+  const options = relayOptions(loaded)
+  if (check) return console.log(describeSettings(loaded))
+  const level = loaded.settings['log-level']
+  const logger = makeLogger(level)
+  const relay = await createRelay({ ...options, logger })
   // Also at log level warn or silent somebody wants to know where to connect.
-  if (LEVELS.indexOf(flags.logLevel) > LEVELS.indexOf('info')) console.log(relay.url)
+  if (level === 'warn' || level === 'silent') console.log(relay.url)
+  obeySignals(relay, logger, given)
+}
+
+/** SIGTERM and SIGINT drain, the second of them ends at once; SIGHUP reads again what may change while it runs. */
+function obeySignals(relay: Relay, logger: CliLogger, given: Given): void {
+  let stopping = false
+  const stop = (): void => {
+    if (stopping) process.exit(0)
+    stopping = true
+    // Nothing is left that keeps the process alive.
+    void relay.drain()
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  process.on('SIGHUP', () => {
+    try {
+      reload(relay, logger, loadSettings(given))
+      logger.info({}, 'configuration was read again')
+    } catch (error) {
+      logger.warn({ error: (error as Error).message }, 'configuration was not read again: the old one stays')
+    }
+  })
+}
+
+/** All or nothing: what cannot be used is found before anything is changed. */
+function reload(relay: Relay, logger: CliLogger, loaded: Loaded): void {
+  const tls = readTls(loaded)
+  const tokenSecrets = readSecrets(loaded)
+  relay.reload({ ...(tls && { tls }), ...(tokenSecrets && { tokenSecrets }) })
+  logger.level = loaded.settings['log-level']
+}
+
+async function printToken({ secretFile, topics, lifetimeMs, subject }: TokenRequest): Promise<void> {
+  const variable = variableOf('token-secret-file')
+  const file = secretFile ?? environment[variable]
+  if (file === undefined) throw new ConfigError([`--token-secret-file or ${variable}: name the file with the secret`])
+  const [secret] = readSecretFile(file, secretFile === undefined ? variable : '--token-secret-file') as [string]
+  console.log(await signToken(secret, { topics, expiresAt: Date.now() + lifetimeMs, subject }))
 }
 
 try {
-  await main()
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const { version } = JSON.parse(manifest) as { version: string }
+  await makeCommand(version, { serve, token: printToken }).parseAsync()
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE
   } else {
-    console.error(`peerlog-relay: ${(error as Error).message}`)
-    process.exitCode = error instanceof UsageError || error instanceof RangeError ? EXIT_USAGE : EXIT_FAILED
+    console.error((error as Error).message.replaceAll(/^/gm, 'peerlog-relay: '))
+    process.exitCode = error instanceof ConfigError || error instanceof RangeError ? EXIT_USAGE : EXIT_FAILED
   }
 }

@@ -1,26 +1,56 @@
 import type { WebSocket } from 'ws'
+import { Bucket } from './bucket.ts'
 import type { ChannelEnd } from './channel.ts'
+import { closeReasonOf, failureReasonOf } from './close-reasons.ts'
 import { WINDOW_BYTES } from './frames.ts'
 import {
   CONTROL_BACKLOG_BYTES,
   COPY_WAITING_BYTES,
   MAX_CHANNELS_PER_CLIENT,
   MAX_MISSED_PONGS,
+  MAX_TIMER_MS,
   REQUESTS_PER_SECOND,
   REQUEST_BURST,
 } from './limits.ts'
 import type { Member } from './room.ts'
+import type { CloseReason, RefusalReason, Tally } from './tally.ts'
+import type { Grant } from './tokens.ts'
 
 export interface ClientEvents {
   onFrame(client: Client, bytes: Buffer): void
-  /** Called once, as soon as the client is given up, by whichever side. */
-  onGone(client: Client, reason: string): void
+  /** A request was refused; the client stays. */
+  onRefused(client: Client, reason: RefusalReason): void
+  /** Called once, as soon as the client is given up, by whichever side. `text` says more than the reason. */
+  onGone(client: Client, reason: CloseReason, text: string): void
+}
+
+/** What an operator lets a client have. */
+export interface ClientLimits {
+  maxTopics: number
+  /** Pairs of one of its members. */
+  maxPeersPerTopic: number
+  maxBytesPerSecond: number | undefined
+  burstBytes: number
+  /** Milliseconds without a frame. */
+  idleMs: number | undefined
+}
+
+export interface ClientOptions {
+  /** `host:port` of the other side, for the log. */
+  address: string
+  limits: ClientLimits
+  /** Milliseconds that are left for its first valid frame. */
+  handshakeMs: number
+  /** What its token allows; without one it may everything. */
+  grant: Grant | undefined
+  tally: Tally
+  events: ClientEvents
 }
 
 /** One WebSocket and what the relay keeps for it. */
 export class Client {
-  /** `host:port` of the other side, for the log. */
   readonly address: string
+  readonly limits: ClientLimits
   /** By rendezvous. */
   readonly members: Map<string, Member> = new Map()
   /** By channel number. */
@@ -31,26 +61,40 @@ export class Client {
   reserved = 0
   readonly #socket: WebSocket
   readonly #events: ClientEvents
+  readonly #tally: Tally
+  readonly #grant: Grant | undefined
+  readonly #requests: Bucket = new Bucket(REQUESTS_PER_SECOND, REQUEST_BURST)
+  readonly #bytes: Bucket | undefined
   /** The part of `expected` that belongs to channels already closed, until it has left for the network. */
   #leftover = 0
   #lastChannel = 0
-  #tokens = REQUEST_BURST
-  #tokensAt: number = performance.now()
   #resume: NodeJS.Timeout | undefined
   #isHeld = false
+  #firstFrame: NodeJS.Timeout | undefined
+  #idle: NodeJS.Timeout | undefined
+  #expiry: NodeJS.Timeout | undefined
+  #heardAt: number = performance.now()
   #unanswered = 0
-  #silentRounds = 0
-  #heard = false
   #gone = false
 
-  constructor(socket: WebSocket, address: string, events: ClientEvents) {
+  constructor(socket: WebSocket, options: ClientOptions) {
+    const { address, limits, grant, tally, events } = options
     this.#socket = socket
     this.#events = events
+    this.#tally = tally
+    this.#grant = grant
+    this.#bytes =
+      limits.maxBytesPerSecond === undefined ? undefined : new Bucket(limits.maxBytesPerSecond, limits.burstBytes)
     this.address = address
+    this.limits = limits
     socket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
+    socket.on('ping', () => this.#onPing())
     socket.on('pong', () => (this.#unanswered = 0))
-    socket.on('error', (error) => this.#leave(`socket error: ${error.message}`))
-    socket.on('close', (code) => this.#leave(`closed with ${code}`))
+    socket.on('error', (error) => this.#leave(failureReasonOf(error), `socket error: ${error.message}`))
+    socket.on('close', (code) => this.#leave(code === 1006 ? 'lost' : 'left', `closed with ${code}`))
+    this.#firstFrame = setTimeout(() => this.close(1008, 'never sent a frame', 'slow-handshake'), options.handshakeMs)
+    if (limits.idleMs !== undefined) this.#watchIdle(limits.idleMs, limits.idleMs)
+    if (grant !== undefined) this.#watchExpiry(grant.expiresAt)
   }
 
   get gone(): boolean {
@@ -59,6 +103,21 @@ export class Client {
 
   get bufferedBytes(): number {
     return this.#socket.bufferedAmount
+  }
+
+  /** Whether the relay has stopped reading from it because it was too fast. */
+  get paused(): boolean {
+    return this.#resume !== undefined || this.#isHeld
+  }
+
+  /** Whether its token lets it use the rendezvous. */
+  allows(rendezvous: Uint8Array): boolean {
+    return this.#grant === undefined || this.#grant.allows(rendezvous)
+  }
+
+  /** Notes that a request was refused. */
+  refused(reason: RefusalReason): void {
+    this.#events.onRefused(this, reason)
   }
 
   /** Whether it may get one more channel. */
@@ -84,42 +143,21 @@ export class Client {
 
   send(frame: Buffer): void {
     if (this.#gone) return
-    const waiting = this.#socket.bufferedAmount
-    if (waiting > this.expected + CONTROL_BACKLOG_BYTES) {
+    if (this.#isBehind()) {
       // Not now: the switchboard is in the middle of something.
-      queueMicrotask(() => this.drop('does not read'))
+      queueMicrotask(() => this.drop('does not read', 'not-reading'))
       return
     }
-    const mustCopy = waiting > 0 && frame.length <= COPY_WAITING_BYTES
+    this.#tally.sentFrames++
+    this.#tally.sentBytes += frame.length
+    const mustCopy = this.#socket.bufferedAmount > 0 && frame.length <= COPY_WAITING_BYTES
     this.#socket.send(mustCopy ? Buffer.from(frame) : frame)
   }
 
   /** Takes one of the client's requests; beyond its rate the relay stops reading from it for a while. */
   spend(): void {
-    this.#refill()
-    this.#tokens--
-    if (this.#tokens >= 0 || this.#resume !== undefined || this.#gone) return
-    this.#socket.pause()
-    this.#resumeLater()
-  }
-
-  #refill(): void {
-    const now = performance.now()
-    this.#tokens = Math.min(REQUEST_BURST, this.#tokens + ((now - this.#tokensAt) / 1000) * REQUESTS_PER_SECOND)
-    this.#tokensAt = now
-  }
-
-  /** What arrived together is dealt with together, so that the debt may be many requests. */
-  #resumeLater(): void {
-    this.#resume = setTimeout(
-      () => {
-        this.#resume = undefined
-        this.#refill()
-        if (this.#tokens < 0) this.#resumeLater()
-        else if (!this.#isHeld) this.#socket.resume()
-      },
-      (-this.#tokens / REQUESTS_PER_SECOND) * 1000,
-    )
+    this.#requests.take(1)
+    this.#throttle()
   }
 
   /** Stops reading from the client until it is released. */
@@ -131,39 +169,89 @@ export class Client {
 
   release(): void {
     this.#isHeld = false
-    if (this.#resume === undefined) this.#socket.resume()
+    if (!this.paused) this.#socket.resume()
   }
 
   /** One round of the heartbeat. */
   beat(): void {
     // What is not read cannot be answered.
-    if (this.#resume !== undefined || this.#isHeld) return
-    if (this.#unanswered >= MAX_MISSED_PONGS) return this.drop('no pong')
-    if (this.#silentRounds >= MAX_MISSED_PONGS) return this.close(1008, 'never sent a frame')
+    if (this.paused) return
+    if (this.#unanswered >= MAX_MISSED_PONGS) return this.drop('no pong', 'no-pong')
     this.#unanswered++
-    if (!this.#heard) this.#silentRounds++
     this.#socket.ping()
   }
 
-  /** Ends the connection with a close code and a reason that the client gets to see. */
-  close(code: number, reason: string): void {
+  /** Ends the connection with a close code and a text that the client gets to see. */
+  close(code: number, text: string, reason: CloseReason = closeReasonOf(code)): void {
     if (this.#gone) return
-    this.#socket.close(code, reason)
-    this.#leave(reason)
+    this.#socket.close(code, text)
+    this.#leave(reason, text)
   }
 
   /** Ends the connection at once: for clients that would not read a goodbye. */
-  drop(reason: string): void {
+  drop(text: string, reason: CloseReason): void {
     if (this.#gone) return
     this.#socket.terminate()
-    this.#leave(reason)
+    this.#leave(reason, text)
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#gone) return
     if (!isBinary) return this.close(1003, 'binary messages only')
-    this.#heard = true
+    this.#tally.receivedFrames++
+    this.#tally.receivedBytes += data.length
+    this.#heardAt = performance.now()
     this.#events.onFrame(this, data)
+    if (this.#gone) return
+    if (this.#firstFrame !== undefined) {
+      clearTimeout(this.#firstFrame)
+      this.#firstFrame = undefined
+    }
+    if (this.#bytes === undefined) return
+    this.#bytes.take(data.length)
+    this.#throttle()
+  }
+
+  /** ws has answered it. */
+  #onPing(): void {
+    if (this.#isBehind()) this.drop('does not read', 'not-reading')
+    else this.spend()
+  }
+
+  #isBehind(): boolean {
+    return this.#socket.bufferedAmount > this.expected + CONTROL_BACKLOG_BYTES
+  }
+
+  /** Does not read while there is debt. What arrived together is dealt with together, so that it may be large. */
+  #throttle(): void {
+    if (this.#resume !== undefined || this.#gone) return
+    const waitMs = Math.max(this.#requests.debtMs, this.#bytes?.debtMs ?? 0)
+    if (waitMs === 0) return
+    this.#socket.pause()
+    this.#resume = setTimeout(() => {
+      this.#resume = undefined
+      this.#throttle()
+      if (!this.paused) this.#socket.resume()
+    }, waitMs)
+  }
+
+  #watchIdle(idleMs: number, waitMs: number): void {
+    this.#idle = setTimeout(() => {
+      const silentMs = this.paused ? 0 : performance.now() - this.#heardAt
+      if (silentMs >= idleMs) this.close(4408, 'idle')
+      else this.#watchIdle(idleMs, idleMs - silentMs)
+    }, waitMs)
+  }
+
+  #watchExpiry(expiresAt: number): void {
+    const waitMs = expiresAt - Date.now()
+    this.#expiry = setTimeout(
+      () => {
+        if (waitMs > MAX_TIMER_MS) this.#watchExpiry(expiresAt)
+        else this.close(4401, 'the token has expired')
+      },
+      Math.min(Math.max(waitMs, 0), MAX_TIMER_MS),
+    )
   }
 
   #settle(): void {
@@ -172,12 +260,13 @@ export class Client {
     this.#leftover = 0
   }
 
-  #leave(reason: string): void {
+  #leave(reason: CloseReason, text: string): void {
     if (this.#gone) return
     this.#gone = true
-    clearTimeout(this.#resume)
+    for (const timer of [this.#resume, this.#firstFrame, this.#idle, this.#expiry]) clearTimeout(timer)
+    this.#resume = undefined
     // A paused socket would never see the end.
     this.#socket.resume()
-    this.#events.onGone(this, reason)
+    this.#events.onGone(this, reason, text)
   }
 }

@@ -20,7 +20,8 @@
  *   announced and the other connects. Each of the two gets a PEER; exactly one of them has initiator 1. Channel numbers
  *   belong to one socket, grow from 1, and are not used twice.
  * - LEAVE ends the membership and closes its channels; the others get a CLOSE. Frames for a closed channel are ignored.
- * - REFUSED answers a JOIN that would break a limit (`RefusedCode`).
+ * - REFUSED answers a JOIN that would break a limit, and a JOIN or LOOKUP that the client's token does not cover
+ *   (`RefusedCode`).
  * - DATA costs its payload plus 64 (`dataCost`); what one side has sent and the other not returned as CREDIT must not
  *   exceed the window of 2 MiB in each direction of a channel. CREDIT comes from the receiving endpoint, not the relay.
  * - A frame that is malformed, not the sender's to send, or beyond the window closes the socket that it came on.
@@ -49,10 +50,12 @@ export const DATA_HEADER_BYTES = 5
 /** Bytes of the largest frame, DATA with a full payload. */
 export const MAX_FRAME_BYTES: number = DATA_HEADER_BYTES + MAX_PAYLOAD_BYTES
 
-/** Why a JOIN was refused. */
+/** Why a JOIN or LOOKUP was refused. */
 export type RefusedCode = number
 /** The client is a member of as many rendezvous as the relay allows. */
 export const REFUSED_TOO_MANY_TOPICS: RefusedCode = 1
+/** The client's token does not cover the rendezvous. */
+export const REFUSED_FORBIDDEN_TOPIC: RefusedCode = 2
 
 export interface JoinFrame {
   kind: 'join'

@@ -1,7 +1,8 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { type RequestListener, type Server, createServer } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { type Server as TlsServer, createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { HEADERS_TIMEOUT_MS } from './limits.ts'
+import { createSecureContext } from 'node:tls'
 
 export interface TlsOptions {
   /** PEM text of the private key. */
@@ -15,21 +16,26 @@ export interface ListenOptions {
   host: string
   tls: TlsOptions | undefined
   maxConnections: number
+  /** Milliseconds for TLS and a request's head to arrive, and for an answer to be taken. */
+  handshakeMs: number
 }
 
 /** An HTTP or HTTPS server that is listening, or an error that says what to do. */
 export async function listen(options: ListenOptions, onRequest: RequestListener): Promise<Server> {
+  const { handshakeMs } = options
   const timeouts = {
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: HEADERS_TIMEOUT_MS,
-    connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 2,
+    headersTimeout: handshakeMs,
+    requestTimeout: handshakeMs,
+    connectionsCheckingInterval: Math.ceil(handshakeMs / 4),
   }
+  if (options.tls !== undefined) checkTls(options.tls)
   const server: Server =
     options.tls === undefined
       ? createServer(timeouts, onRequest)
-      : createTlsServer({ ...timeouts, ...options.tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, onRequest)
+      : createTlsServer({ ...timeouts, ...options.tls, handshakeTimeout: handshakeMs }, onRequest)
   server.maxConnections = options.maxConnections
-  server.on('clientError', (_error, socket) => socket.destroy())
+  // Whoever does not take an answer; ws lifts it from its sockets.
+  server.timeout = handshakeMs
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(explain(error, options)))
     server.listen(options.port, options.host, resolve)
@@ -38,6 +44,28 @@ export async function listen(options: ListenOptions, onRequest: RequestListener)
     // Accepting one connection failed (no file descriptors left …); the others go on.
   })
   return server
+}
+
+/** Uses another key and certificate for connections to come. @throws {RangeError} if they are of no use. */
+export function replaceTls(server: Server, tls: TlsOptions): void {
+  checkTls(tls)
+  ;(server as TlsServer).setSecureContext({ key: tls.key, cert: tls.cert })
+}
+
+/** @throws {RangeError} if the two do not belong together or are no PEM. */
+export function checkTls({ key, cert }: TlsOptions): void {
+  let matches: boolean
+  try {
+    createSecureContext({ key, cert })
+    matches = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException
+    if (code !== 'ERR_OSSL_X509_KEY_VALUES_MISMATCH') {
+      throw new RangeError(`the TLS key or certificate cannot be used (${message}). Give PEM files`, { cause: error })
+    }
+    matches = false
+  }
+  if (!matches) throw new RangeError('the TLS key is not that of the certificate. Give the two that were made together')
 }
 
 /** What a client connects to. */

@@ -1,37 +1,25 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { type ServerOptions, WebSocketServer } from 'ws'
-import { Client } from './client.ts'
+import { TrustedProxies, plainAddress } from './addresses.ts'
+import { Admission } from './admission.ts'
+import { answerWith } from './answers.ts'
+import { Clients } from './clients.ts'
 import { Cluster, type ClusterStats } from './cluster/cluster.ts'
-import type { NatsOptions } from './cluster/servers.ts'
-import { MAX_FRAME_BYTES, SUBPROTOCOL } from './frames.ts'
-import { CLOSE_GRACE_MS, DEFAULT_MAX_CLIENTS, DEFAULT_PORT, MAX_OTHER_CONNECTIONS, PING_INTERVAL_MS } from './limits.ts'
-import { type TlsOptions, listen, urlOf } from './listener.ts'
+import { Connections } from './connections.ts'
+import { CLOSE_GRACE_MS, MAX_METRICS_CONNECTIONS, MAX_OTHER_CONNECTIONS } from './limits.ts'
+import { type ListenOptions, type TlsOptions, listen, replaceTls, urlOf } from './listener.ts'
+import { Metrics } from './metrics.ts'
+import { Refusals } from './refusals.ts'
+import { type RelayOptions, type ResolvedOptions, resolveOptions, wholeNumber } from './relay-options.ts'
 import { Switchboard } from './switchboard.ts'
+import { type CloseReason, type RefusalReason, Tally } from './tally.ts'
+import { TokenGate } from './tokens.ts'
 
 /** As much of pino as the relay uses. It is given counts, addresses and reasons, never what clients send. */
 export interface RelayLogger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
-}
-
-export interface RelayOptions {
-  /** TCP port; 0 picks any free one. Default 8443. */
-  port?: number
-  /** Address to listen on. Default `0.0.0.0`, all IPv4 addresses of the machine. */
-  host?: string
-  /** Serve `wss://` instead of `ws://`. */
-  tls?: TlsOptions
-  /** Clients that are served at once; more are answered 503. Default 10 000. */
-  maxClients?: number
-  /** Clients from one remote address. Default: no limit of its own. */
-  maxClientsPerAddress?: number
-  /** Serve the same topics as all other instances on this NATS. Default: alone. */
-  nats?: NatsOptions
-  /** Default: no log. */
-  logger?: RelayLogger
 }
 
 export interface RelayStats {
@@ -42,8 +30,16 @@ export interface RelayStats {
   channels: number
   /** Bytes that wait in memory for clients to read them. */
   bufferedBytes: number
+  /** Clients for which some wait. */
+  backpressuredClients: number
+  /** Clients that are not read from for a while because they were too fast. */
+  pausedClients: number
   /** Payload bytes passed on since the start. */
   forwardedBytes: number
+  /** Connections and requests that were turned away since the start, by reason. */
+  refusals: Readonly<Record<RefusalReason, number>>
+  /** Clients that have gone since the start, by reason. */
+  closes: Readonly<Record<CloseReason, number>>
   uptimeSeconds: number
   /** Only with `nats`. */
   cluster?: ClusterStats
@@ -53,173 +49,200 @@ export interface Relay extends AsyncDisposable {
   /** What a client on this machine connects to. */
   readonly url: string
   readonly port: number
+  /** Where /metrics is served if it has a port of its own. */
+  readonly metricsUrl: string | undefined
   stats(): RelayStats
+  /**
+   * Uses another key and certificate, or other token secrets, from now on; connections that are open stay.
+   * @throws {RangeError} and changes nothing if they are of no use, or if the relay was made without.
+   */
+  reload(change: { tls?: TlsOptions; tokenSecrets?: readonly string[] }): void
+  /**
+   * Takes no more clients, sends those it has elsewhere (close code 1012) over the first half of `drainTimeoutMs`, then
+   * closes. Takes at most `drainTimeoutMs`, whatever clients do. Idempotent.
+   */
+  drain(): Promise<void>
   /** Says goodbye to every client and frees the port. Idempotent. */
   close(): Promise<void>
 }
 
 /** A relay that is listening. Rejects with an error that says what to do if it cannot. */
 export async function createRelay(options: RelayOptions = {}): Promise<Relay> {
-  const maxClients = wholeNumber('maxClients', options.maxClients ?? DEFAULT_MAX_CLIENTS, 1)
-  const maxClientsPerAddress = wholeNumber('maxClientsPerAddress', options.maxClientsPerAddress ?? maxClients, 1)
-  const listenOptions = {
-    port: wholeNumber('port', options.port ?? DEFAULT_PORT, 0, 65_535),
-    host: options.host ?? '0.0.0.0',
-    tls: options.tls,
-    maxConnections: maxClients + MAX_OTHER_CONNECTIONS,
-  }
-  const clients = new Clients(maxClients, maxClientsPerAddress, options.logger)
-  const cluster = options.nats === undefined ? undefined : await clients.joinCluster(options.nats)
-  const server = await listen(listenOptions, (request, response) => answer(request, response, clients.stats())).catch(
-    async (error: unknown) => {
-      await cluster?.close()
-      throw error
-    },
-  )
-  const heart = clients.serve(server)
-  const url = urlOf(server, listenOptions)
-  const { port } = server.address() as AddressInfo
-  options.logger?.info({ url, maxClients }, 'relay is listening')
-
-  let closing: Promise<void> | undefined
-  const close = (): Promise<void> =>
-    (closing ??= (async () => {
-      clearInterval(heart)
-      await clients.closeAll(server)
-      await cluster?.close()
-      options.logger?.info({}, 'relay is closed')
-    })())
-  return { url, port, stats: () => clients.stats(), close, [Symbol.asyncDispose]: close }
+  const parts = new Parts(options, resolveOptions(options))
+  await parts.listen()
+  return parts
 }
 
-/** `closeTimeout` is missing in @types/ws. */
-const SOCKET_OPTIONS: ServerOptions & { closeTimeout: number } = {
-  noServer: true,
-  perMessageDeflate: false,
-  maxPayload: MAX_FRAME_BYTES,
-  handleProtocols: () => SUBPROTOCOL,
-  closeTimeout: CLOSE_GRACE_MS,
-}
-
-/** Everyone who is connected. */
-class Clients {
-  readonly #clients = new Set<Client>()
-  readonly #perAddress = new Map<string, number>()
+/** What a relay is made of. */
+class Parts implements Relay {
+  url = ''
+  port = 0
+  metricsUrl: string | undefined
+  readonly #options: RelayOptions
+  readonly #resolved: ResolvedOptions
+  readonly #tally = new Tally()
   readonly #switchboard = new Switchboard()
-  readonly #sockets = new WebSocketServer(SOCKET_OPTIONS)
+  readonly #proxies: TrustedProxies
+  readonly #tokens: TokenGate | undefined
+  readonly #admission: Admission
+  readonly #refusals: Refusals
+  readonly #clients: Clients
+  readonly #metrics: Metrics | undefined
+  readonly #servers: Server[] = []
   readonly #startedAt = performance.now()
-  readonly #maxClients: number
-  readonly #maxPerAddress: number
-  readonly #logger: RelayLogger | undefined
   #cluster: Cluster | undefined
-  #closing = false
+  #draining: Promise<void> | undefined
+  #closing: Promise<void> | undefined
 
-  constructor(maxClients: number, maxPerAddress: number, logger: RelayLogger | undefined) {
-    this.#maxClients = maxClients
-    this.#maxPerAddress = maxPerAddress
-    this.#logger = logger
+  constructor(options: RelayOptions, resolved: ResolvedOptions) {
+    this.#options = options
+    this.#resolved = resolved
+    const { logger, tokenSecrets, origins, requireOrigin = false } = options
+    this.#proxies = new TrustedProxies(options.trustProxy ?? [])
+    this.#tokens = tokenSecrets === undefined ? undefined : new TokenGate(tokenSecrets)
+    const common = { proxies: this.#proxies, tokens: this.#tokens }
+    this.#admission = new Admission({ ...resolved, ...common, origins, requireOrigin })
+    this.#refusals = new Refusals(this.#tally, logger)
+    this.#clients = new Clients({
+      limits: {
+        maxTopics: resolved.maxTopicsPerClient,
+        maxPeersPerTopic: resolved.maxPeersPerTopic,
+        maxBytesPerSecond: resolved.maxBytesPerSecond,
+        burstBytes: resolved.burstBytes,
+        idleMs: resolved.idleTimeoutMs,
+      },
+      maxFrameBytes: resolved.maxFrameBytes,
+      handshakeMs: resolved.handshakeTimeoutMs,
+      proxies: this.#proxies,
+      admission: this.#admission,
+      switchboard: this.#switchboard,
+      tally: this.#tally,
+      refusals: this.#refusals,
+      logger,
+    })
+    const sources = { stats: () => this.stats(), tally: this.#tally, isReady: () => this.#unready() === undefined }
+    this.#metrics = options.metrics === undefined || options.metrics === false ? undefined : new Metrics(sources)
   }
 
-  async joinCluster(nats: NatsOptions): Promise<Cluster> {
-    this.#cluster = await Cluster.join(nats, this.#switchboard, this.#logger)
-    return this.#cluster
-  }
-
-  /** Takes the server's upgrades. Returns the timer of the heartbeat. */
-  serve(server: Server): NodeJS.Timeout {
-    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    return setInterval(() => {
-      for (const client of this.#clients) client.beat()
-    }, PING_INTERVAL_MS)
+  /** Opens the ports, all or none. */
+  async listen(): Promise<void> {
+    const { logger, metrics, nats, tls } = this.#options
+    const { host, port, maxClients, handshakeTimeoutMs: handshakeMs } = this.#resolved
+    try {
+      if (nats !== undefined) this.#cluster = await Cluster.join(nats, this.#switchboard, logger)
+      const own = { host, port, tls, handshakeMs, maxConnections: maxClients + MAX_OTHER_CONNECTIONS }
+      const server = await this.#serve(own, metrics === true)
+      this.#clients.serve(server, new Connections(server, this.#proxies, this.#refusals))
+      this.url = urlOf(server, own)
+      this.port = (server.address() as AddressInfo).port
+      if (typeof metrics === 'object') {
+        const port = wholeNumber('metrics.port', metrics.port, 0, 65_535)
+        const host = metrics.host ?? '127.0.0.1'
+        const apart = { host, port, tls: undefined, handshakeMs, maxConnections: MAX_METRICS_CONNECTIONS }
+        this.metricsUrl = `${urlOf(await this.#serve(apart, true), apart).replace(/^ws/, 'http')}/metrics`
+      }
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    logger?.info({ url: this.url, metricsUrl: this.metricsUrl, maxClients }, 'relay is listening')
   }
 
   stats(): RelayStats {
-    let bufferedBytes = 0
-    for (const client of this.#clients) bufferedBytes += client.bufferedBytes
+    let [bufferedBytes, backpressuredClients, pausedClients] = [0, 0, 0]
+    for (const client of this.#clients) {
+      bufferedBytes += client.bufferedBytes
+      if (client.bufferedBytes > 0) backpressuredClients++
+      if (client.paused) pausedClients++
+    }
     return {
       clients: this.#clients.size,
       topics: this.#switchboard.topics,
       channels: this.#switchboard.channels,
       bufferedBytes,
+      backpressuredClients,
+      pausedClients,
       forwardedBytes: this.#switchboard.forwardedBytes,
+      refusals: { ...this.#tally.refusals },
+      closes: { ...this.#tally.closes },
       uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),
       ...(this.#cluster === undefined ? {} : { cluster: this.#cluster.stats() }),
     }
   }
 
-  async closeAll(server: Server): Promise<void> {
-    this.#closing = true
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    for (const client of this.#clients) client.close(1001, 'the relay is closing')
-    server.closeIdleConnections()
-    // ws gives up on those that do not answer; what is left then are requests that never finished.
-    const deadline = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS)
-    await closed
-    clearTimeout(deadline)
-  }
-
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    // ws adds its own listener later; until then an error must not go unhandled.
-    const ignore = (): void => undefined
-    socket.on('error', ignore)
-    const address = request.socket.remoteAddress ?? 'unknown'
-    const offered = request.headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? []
-    if (!offered.includes(SUBPROTOCOL)) return refuse(socket, 400, `this relay speaks ${SUBPROTOCOL}`)
-    const full = this.#clients.size >= this.#maxClients || (this.#perAddress.get(address) ?? 0) >= this.#maxPerAddress
-    if (full || this.#closing) {
-      this.#logger?.warn({ address, clients: this.#clients.size }, 'client refused: relay is full')
-      return refuse(socket, 503, 'the relay is full')
+  reload({ tls, tokenSecrets }: { tls?: TlsOptions; tokenSecrets?: readonly string[] }): void {
+    const [server] = this.#servers
+    if (tls !== undefined) {
+      if (this.#options.tls === undefined || server === undefined) {
+        throw new RangeError('tls: the relay was started without. Start it again with a key and a certificate')
+      }
+      replaceTls(server, tls)
     }
-    this.#sockets.handleUpgrade(request, socket, head, (ws) => {
-      socket.off('error', ignore)
-      this.#add(new Client(ws, `${address}:${request.socket.remotePort ?? 0}`, this.#events(address)))
-    })
+    if (tokenSecrets === undefined) return
+    if (this.#tokens === undefined) throw new RangeError('tokenSecrets: the relay was started without. Start it again')
+    this.#tokens.replace(tokenSecrets)
   }
 
-  #events(address: string): ConstructorParameters<typeof Client>[2] {
-    return {
-      onFrame: (client, bytes) => this.#switchboard.receive(client, bytes),
-      onGone: (client, reason) => {
-        this.#clients.delete(client)
-        const left = (this.#perAddress.get(address) ?? 1) - 1
-        if (left === 0) this.#perAddress.delete(address)
-        else this.#perAddress.set(address, left)
-        this.#switchboard.remove(client)
-        this.#logger?.debug({ address: client.address, reason, clients: this.#clients.size }, 'client gone')
+  drain(): Promise<void> {
+    this.#draining ??= (async () => {
+      const { drainTimeoutMs } = this.#resolved
+      const deadline = setTimeout(() => this.#cut(), drainTimeoutMs)
+      this.#admission.draining = true
+      this.#options.logger?.info({ clients: this.#clients.size, drainTimeoutMs }, 'relay is draining')
+      await this.#clients.drain(drainTimeoutMs / 2)
+      await this.close()
+      clearTimeout(deadline)
+    })()
+    return this.#draining
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#admission.draining = true
+      const listening = this.#servers.filter((server) => server.listening)
+      const closed = listening.map((server) => new Promise((resolve) => server.close(resolve)))
+      const deadline = setTimeout(() => this.#cut(), CLOSE_GRACE_MS)
+      await this.#clients.close()
+      await this.#cluster?.close()
+      for (const server of this.#servers) server.closeIdleConnections()
+      await Promise.all(closed)
+      clearTimeout(deadline)
+      this.#metrics?.close()
+      this.#refusals.close()
+      if (this.url !== '') this.#options.logger?.info({}, 'relay is closed')
+    })()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #serve(options: ListenOptions, withMetrics: boolean): Promise<Server> {
+    const metrics = this.#metrics
+    const answer = answerWith({
+      stats: () => this.stats(),
+      unready: () => this.#unready(),
+      metrics: withMetrics && metrics !== undefined ? () => metrics.read() : undefined,
+      onOther: (request) => {
+        const { address } = this.#proxies.visitor(request)
+        this.#refusals.refused('plain-http', { address: plainAddress(address) })
       },
-    }
+    })
+    const server = await listen(options, answer)
+    this.#servers.push(server)
+    return server
   }
 
-  #add(client: Client): void {
-    this.#clients.add(client)
-    const host = client.address.slice(0, client.address.lastIndexOf(':'))
-    this.#perAddress.set(host, (this.#perAddress.get(host) ?? 0) + 1)
-    this.#logger?.debug({ address: client.address, clients: this.#clients.size }, 'client connected')
+  #unready(): string | undefined {
+    if (this.#admission.draining) return 'draining'
+    if (this.#cluster?.ready === false) return 'NATS is not connected'
+    return this.#options.ready?.() === false ? 'not ready' : undefined
   }
-}
 
-function answer(request: IncomingMessage, response: ServerResponse, stats: RelayStats): void {
-  const path = request.url?.split('?')[0]
-  if (path === '/healthz' && (request.method === 'GET' || request.method === 'HEAD')) {
-    const { clients, topics, channels, uptimeSeconds } = stats
-    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
-    response.end(JSON.stringify({ status: 'ok', clients, topics, channels, uptimeSeconds }) + '\n')
-    return
+  /** Whatever is still open. */
+  #cut(): void {
+    this.#clients.terminate()
+    for (const server of this.#servers) server.closeAllConnections()
   }
-  response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'close' })
-  response.end(`This is a peerlog relay: connect with a WebSocket (subprotocol ${SUBPROTOCOL}).\n`)
-}
-
-function refuse(socket: Duplex, status: 400 | 503, text: string): void {
-  const title = status === 400 ? 'Bad Request' : 'Service Unavailable'
-  const body = `${text}\n`
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  )
-}
-
-function wholeNumber(name: string, value: number, least: number, most: number = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value
-  throw new RangeError(`${name} must be a whole number from ${least}${most < 1e9 ? ` to ${most}` : ''}, not ${value}`)
 }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { Client } from './client.ts'
 import { encodeFrame } from './frames.ts'
-import { MAX_MEMBERS_INSPECTED, MAX_OUTGOING_PAIRS, MAX_PAIRS_PER_MEMBER } from './limits.ts'
+import { MAX_MEMBERS_INSPECTED, MAX_OUTGOING_PAIRS } from './limits.ts'
 
 /** What somebody is paired with: a member here, or the name of one elsewhere. */
 export type Partner = Member | string
@@ -33,7 +33,8 @@ export class Member implements Wants {
 
   /** Pairs that it may still ask for. */
   get wanted(): number {
-    return this.client.gone || !this.client.hasRoom ? 0 : Math.max(0, MAX_OUTGOING_PAIRS - this.paired.size)
+    if (this.client.gone || !this.client.hasRoom) return 0
+    return Math.max(0, Math.min(MAX_OUTGOING_PAIRS, this.client.limits.maxPeersPerTopic) - this.paired.size)
   }
 
   /** Whether somebody else may be paired with it. */
@@ -41,7 +42,7 @@ export class Member implements Wants {
     return (
       this.fits(wants) &&
       !this.paired.has(partner) &&
-      this.paired.size < MAX_PAIRS_PER_MEMBER &&
+      this.paired.size < this.client.limits.maxPeersPerTopic &&
       !this.client.gone &&
       this.client.hasRoom
     )

@@ -2,6 +2,7 @@ import { ChannelEnd, Side } from './channel.ts'
 import type { Client } from './client.ts'
 import {
   MAX_CARDS,
+  REFUSED_FORBIDDEN_TOPIC,
   REFUSED_TOO_MANY_TOPICS,
   type ChannelFrame,
   type JoinFrame,
@@ -9,7 +10,7 @@ import {
   decodeFrame,
   encodeFrame,
 } from './frames.ts'
-import { MAX_TOPICS_PER_CLIENT, SMALL_CREDIT_BYTES } from './limits.ts'
+import { SMALL_CREDIT_BYTES } from './limits.ts'
 import { Member, Room, keyOf } from './room.ts'
 
 /** WebSocket close codes of a client that breaks the rules. */
@@ -70,6 +71,7 @@ export class Switchboard {
         return this.#forward(client, frame, bytes)
       case 'join':
         client.spend()
+        if (!client.allows(frame.rendezvous)) return forbid(client, frame.rendezvous)
         return this.#join(client, frame)
       case 'leave': {
         client.spend()
@@ -79,6 +81,7 @@ export class Switchboard {
       }
       case 'lookup':
         client.spend()
+        if (!client.allows(frame.rendezvous)) return forbid(client, frame.rendezvous)
         return this.#lookup(client, frame)
       default:
         return client.close(PROTOCOL_ERROR, frame === null ? 'malformed frame' : 'not a frame for a relay')
@@ -113,8 +116,10 @@ export class Switchboard {
     const key = keyOf(frame.rendezvous)
     let member = client.members.get(key)
     if (member === undefined) {
-      if (client.members.size >= MAX_TOPICS_PER_CLIENT) {
-        const text = `a client may join ${MAX_TOPICS_PER_CLIENT} topics`
+      const { maxTopics } = client.limits
+      if (client.members.size >= maxTopics) {
+        client.refused('topic-limit')
+        const text = `a client may join ${maxTopics} topics`
         const { rendezvous } = frame
         return client.send(encodeFrame({ kind: 'refused', code: REFUSED_TOO_MANY_TOPICS, rendezvous, text }))
       }
@@ -188,4 +193,10 @@ export class Switchboard {
     }
     return room
   }
+}
+
+function forbid(client: Client, rendezvous: Uint8Array): void {
+  client.refused('topic-forbidden')
+  const text = 'the token does not cover this topic'
+  client.send(encodeFrame({ kind: 'refused', code: REFUSED_FORBIDDEN_TOPIC, rendezvous, text }))
 }

@@ -129,7 +129,7 @@ describe('TLS and the command line', () => {
     await client.settled()
     child.kill(signal)
     expect(await once(child, 'exit')).toEqual([0, null])
-    expect((await client.closed).code).toBe(1001)
+    expect(await client.closed).toEqual({ code: 1012, reason: 'the relay is draining' })
   })
 
   test('a port in use ends with 1 and says what to do', async () => {
@@ -141,9 +141,9 @@ describe('TLS and the command line', () => {
 
   test.each([
     [['--prot', '0'], 'Did you mean --port?'],
-    [['--port', 'many'], 'Give a whole number'],
+    [['--port', 'many'], '--port is "many": write a whole number from 0 to 65535'],
     [['--port', '70000'], 'from 0 to 65535'],
-    [['--log-level', 'loud'], 'Allowed choices are debug, info, warn, silent'],
+    [['--log-level', 'loud'], '--log-level is "loud": write one of debug, info, warn, silent'],
     [['--tls-key', 'key.pem'], 'belong together'],
     [['--tls-key', '/nowhere', '--tls-cert', '/nowhere'], 'Give the path of a PEM file'],
     [['extra'], 'too many arguments'],

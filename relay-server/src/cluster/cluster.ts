@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Client } from '../client.ts'
 import { MAX_CARDS } from '../frames.ts'
+import type { NatsOptions } from '../relay-options.ts'
 import type { RelayLogger } from '../relay.ts'
-import type { Room } from '../room.ts'
+import type { Member, Room } from '../room.ts'
 import type { Elsewhere, Switchboard } from '../switchboard.ts'
-import type { Member } from '../room.ts'
 import { type BusFrame, type BusMessage, decodeBusMessage } from './bus-frames.ts'
 import { Bus, idOf } from './bus.ts'
 import { type Drop, Drops } from './drops.ts'
@@ -13,7 +13,7 @@ import { BEAT_MS, MAX_INSTANCES, MAX_MISSED_BEATS, SEEK_JITTER_MS } from './limi
 import { Lookups } from './lookups.ts'
 import { Matchmaker } from './matchmaker.ts'
 import { Seeks } from './seeks.ts'
-import { type NatsOptions, parseNats } from './servers.ts'
+import { parseNats } from './servers.ts'
 
 export interface ClusterStats {
   /** Whether NATS can be used now. */

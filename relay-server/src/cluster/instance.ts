@@ -1,3 +1,4 @@
+import { Bucket } from '../bucket.ts'
 import type { Member } from '../room.ts'
 import type { InboxFrame, PassFrame } from './bus-frames.ts'
 import type { Bus } from './bus.ts'
@@ -29,8 +30,7 @@ export class Instance {
   readonly #bus: Bus
   readonly #inbox: string
   readonly #key: string
-  #tokens = INSTANCE_BURST
-  #tokensAt: number = performance.now()
+  readonly #requests: Bucket = new Bucket(INSTANCE_REQUESTS_PER_SECOND, INSTANCE_BURST)
 
   constructor(id: Uint8Array, inbox: string, bus: Bus) {
     this.id = Buffer.from(id)
@@ -56,13 +56,7 @@ export class Instance {
 
   /** Whether it may ask for one more thing. */
   spend(): boolean {
-    const now = performance.now()
-    const earned = ((now - this.#tokensAt) / 1000) * INSTANCE_REQUESTS_PER_SECOND
-    this.#tokens = Math.min(INSTANCE_BURST, this.#tokens + earned)
-    this.#tokensAt = now
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    return true
+    return this.#requests.tryTake(1)
   }
 
   hold(offer: Offer): void {

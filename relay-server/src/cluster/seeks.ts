@@ -1,3 +1,4 @@
+import { Bucket } from '../bucket.ts'
 import type { Member } from '../room.ts'
 import { MAX_WANTED, type SeekFrame } from './bus-frames.ts'
 import { OFFER_BEATS, SEEKS_PER_SECOND, SEEK_BURST, SEEK_INTERVAL_MS } from './limits.ts'
@@ -16,8 +17,7 @@ export class Seeks {
   readonly #queue = new Map<Member, boolean>()
   /** Those who may get an OFFER, by number. */
   readonly #sought = new Map<number, Sought>()
-  #tokens = SEEK_BURST
-  #tokensAt: number = performance.now()
+  readonly #rate: Bucket = new Bucket(SEEKS_PER_SECOND, SEEK_BURST)
   #timer: NodeJS.Timeout | undefined
 
   constructor(send: (member: Member, frame: SeekFrame) => void) {
@@ -54,19 +54,15 @@ export class Seeks {
 
   #pump(): void {
     this.#timer = undefined
-    const now = performance.now()
-    this.#tokens = Math.min(SEEK_BURST, this.#tokens + ((now - this.#tokensAt) / 1000) * SEEKS_PER_SECOND)
-    this.#tokensAt = now
     for (const [member, isSecond] of this.#queue) {
-      if (this.#tokens < 1) {
+      const { number, announce, connect } = member
+      const wanted = member.index === -1 ? 0 : Math.min(member.wanted, MAX_WANTED)
+      if (wanted > 0 && !this.#rate.tryTake(1)) {
         this.#timer = setTimeout(() => this.#pump(), SEEK_INTERVAL_MS)
         return
       }
       this.#queue.delete(member)
-      const { number, announce, connect } = member
-      const wanted = member.index === -1 ? 0 : Math.min(member.wanted, MAX_WANTED)
       if (wanted === 0) continue
-      this.#tokens--
       this.#sought.set(number, { member, age: 0, isSecond })
       this.#send(member, { kind: 'seek', member: number, announce, connect, wanted })
     }

@@ -1,12 +1,6 @@
 import type { ConnectionOptions } from '@nats-io/transport-node'
+import type { NatsOptions } from '../relay-options.ts'
 import { DEFAULT_PREFIX } from './limits.ts'
-
-export interface NatsOptions {
-  /** `nats://[user:password@]host:port`, or `tls://`, or a token instead of user and password; of one NATS cluster. */
-  servers: string[]
-  /** First part of every subject; instances with another are another service. Default `peerlog`. */
-  prefix?: string
-}
 
 /** Where NATS is, checked. */
 export interface NatsServers {
