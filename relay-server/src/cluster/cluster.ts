@@ -288,6 +288,8 @@ export class Cluster implements Elsewhere {
       instance = new Instance(id, this.#inboxOf(id), this.#bus)
       this.#instances.set(key, instance)
       this.#logger?.info({ instance: id.toString('base64url') }, 'an instance has appeared')
+      // So that it need not wait for our next heartbeat.
+      this.#bus.send(`${this.#prefix}.beat`, { kind: 'alive' })
       if (this.#buried.delete(key)) this.#seekForAll()
     }
     instance.silentBeats = 0
