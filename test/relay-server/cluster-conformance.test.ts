@@ -1,19 +1,14 @@
 import { afterAll, beforeAll, test } from 'vitest'
 import { transportConformance } from '../../src/testing.ts'
 import { relayTransport } from '../../src/transport/relay/relay-transport.ts'
-import { NatsServer, type RelayProcess, startPair } from './cluster-stage.ts'
+import { Fleet } from './cluster-stage.ts'
 
-let nats: NatsServer
-let relays: RelayProcess[]
+let fleet: Fleet
 
 beforeAll(async () => {
-  nats = await NatsServer.start()
-  relays = await startPair(nats)
+  fleet = await Fleet.start()
 })
-afterAll(async () => {
-  for (const relay of relays) await relay[Symbol.asyncDispose]()
-  await nats[Symbol.asyncDispose]()
-})
+afterAll(() => fleet[Symbol.asyncDispose]())
 
 transportConformance({
   test,
@@ -21,7 +16,7 @@ transportConformance({
   setup: async () => {
     let peers = 0
     return {
-      createTransport: () => relayTransport({ urls: [(relays[peers++ % 2] as RelayProcess).url] }),
+      createTransport: () => relayTransport({ urls: [fleet.relays[peers++ % 2 === 0 ? 0 : 1].url] }),
       teardown: async () => {},
     }
   },

@@ -129,8 +129,29 @@ export class RelayProcess implements AsyncDisposable {
 }
 
 /** Two relays that know of each other. */
-export async function startPair(nats: NatsServer): Promise<[RelayProcess, RelayProcess]> {
-  const pair = await Promise.all([RelayProcess.start(nats.url), RelayProcess.start(nats.url)])
-  await Promise.all(pair.map((relay) => relay.logged('an instance has appeared')))
-  return pair
+export class Fleet implements AsyncDisposable {
+  readonly nats: NatsServer
+  readonly relays: [RelayProcess, RelayProcess]
+
+  private constructor(nats: NatsServer, relays: [RelayProcess, RelayProcess]) {
+    this.nats = nats
+    this.relays = relays
+  }
+
+  static async start(): Promise<Fleet> {
+    const nats = await NatsServer.start()
+    const relays = await Promise.all([RelayProcess.start(nats.url), RelayProcess.start(nats.url)])
+    await Promise.all(relays.map((relay) => relay.logged('an instance has appeared')))
+    return new Fleet(nats, relays)
+  }
+
+  /** Starts a relay that has ended again, on its port. */
+  async startAgain(which: 0 | 1): Promise<RelayProcess> {
+    return (this.relays[which] = await RelayProcess.start(this.nats.url, this.relays[which].port))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const relay of this.relays) await relay[Symbol.asyncDispose]()
+    await this.nats[Symbol.asyncDispose]()
+  }
 }
