@@ -1,7 +1,7 @@
 /**
  * Checks that the documents tell the truth: every `ts` and `js` block of README.md, docs/*.md and relay-server/README.md
  * compiles against the built packages and runs; every relative link of every document leads somewhere; every figure is
- * the one in bench/results.json.
+ * the one in bench/results.json, and the options of the relay are those that it declares.
  *
  * Words after a block's language:
  *   no-run       is compiled, not run
@@ -24,6 +24,7 @@ import { filesBelow, REPOSITORY } from './lib/files.ts'
 import { anchors, type CodeBlock, codeBlocks, links } from './lib/markdown.ts'
 import { run } from './lib/processes.ts'
 import { messageOf, Report } from './lib/report.ts'
+import { checkRelayOptions } from './relay-options.ts'
 
 const RUN_LIMIT_MS = 60_000
 const RELAY_PORT = 8443
@@ -231,6 +232,7 @@ async function main(): Promise<void> {
   const report = new Report()
   const linkCount = checkLinks(root, report)
   checkBench(root, report)
+  if (existsSync(join(root, 'docs/RELAY.md'))) checkRelayOptions(root, report)
   const workshop = makeWorkshop()
   try {
     const samples = collect(root, workshop, report)

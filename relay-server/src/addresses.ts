@@ -110,6 +110,7 @@ export class RatePerAddress {
     this.#sweep()
     let bucket = this.#buckets.get(key)
     if (bucket === undefined) {
+      this.#makeRoom()
       bucket = new Bucket(this.#perMinute / 60, this.#perMinute)
       this.#buckets.set(key, bucket)
     }
@@ -122,6 +123,9 @@ export class RatePerAddress {
       this.#sweptAt = now
       for (const [key, bucket] of this.#buckets) if (bucket.full) this.#buckets.delete(key)
     }
+  }
+
+  #makeRoom(): void {
     if (this.#buckets.size < MAX_RATED_ADDRESSES) return
     const { value: oldest } = this.#buckets.keys().next()
     if (oldest !== undefined) this.#buckets.delete(oldest)

@@ -46,6 +46,10 @@ export class Clients {
       closeTimeout: CLOSE_GRACE_MS,
     }
     this.#sockets = new WebSocketServer(socketOptions)
+    this.#sockets.on('wsClientError', (_error, socket, request) => {
+      const refusal = { reason: 'bad-request', status: 400, text: 'no WebSocket handshake' } as const
+      this.#refuse(socket, options.proxies.visitor(request), refusal)
+    })
     this.#heart = setInterval(() => {
       for (const client of this.#clients) client.beat()
     }, PING_INTERVAL_MS)

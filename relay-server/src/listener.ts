@@ -34,8 +34,8 @@ export async function listen(options: ListenOptions, onRequest: RequestListener)
       ? createServer(timeouts, onRequest)
       : createTlsServer({ ...timeouts, ...options.tls, handshakeTimeout: handshakeMs }, onRequest)
   server.maxConnections = options.maxConnections
-  // Whoever does not take an answer; ws lifts it from its sockets.
-  server.timeout = handshakeMs
+  // For whoever does not take an answer: slow requests end earlier, and ws lifts it from its sockets.
+  server.timeout = 2 * handshakeMs
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(explain(error, options)))
     server.listen(options.port, options.host, resolve)

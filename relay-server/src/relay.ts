@@ -120,7 +120,12 @@ class Parts implements Relay {
       refusals: this.#refusals,
       logger,
     })
-    const sources = { stats: () => this.stats(), tally: this.#tally, isReady: () => this.#unready() === undefined }
+    const sources = {
+      stats: () => this.stats(),
+      cluster: options.nats === undefined ? undefined : () => (this.#cluster as Cluster).stats(),
+      tally: this.#tally,
+      isReady: () => this.#unready() === undefined,
+    }
     this.#metrics = options.metrics === undefined || options.metrics === false ? undefined : new Metrics(sources)
   }
 

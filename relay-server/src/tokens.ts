@@ -105,9 +105,9 @@ function presented(headers: IncomingHttpHeaders): string | undefined {
 
 function topicsOf(claim: unknown): Set<string> | typeof ALL_TOPICS | null {
   if (!Array.isArray(claim) || claim.length === 0 || claim.length > MAX_TOKEN_TOPICS) return null
-  if (claim.includes(ALL_TOPICS)) return ALL_TOPICS
-  const good = claim.every((topic) => typeof topic === 'string' && RENDEZVOUS_HEX.test(topic))
-  return good ? new Set(claim as string[]) : null
+  const good = claim.every((topic) => topic === ALL_TOPICS || (typeof topic === 'string' && RENDEZVOUS_HEX.test(topic)))
+  if (!good) return null
+  return claim.includes(ALL_TOPICS) ? ALL_TOPICS : new Set(claim as string[])
 }
 
 function checkSecrets(secrets: readonly string[]): Uint8Array[] {

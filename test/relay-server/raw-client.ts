@@ -27,8 +27,9 @@ export class RawClient {
     })
   }
 
-  static async open(url: string, options: ClientOptions = {}): Promise<RawClient> {
-    const socket = new WebSocket(url, SUBPROTOCOL, { perMessageDeflate: false, ...options })
+  static async open(url: string, options: ClientOptions & { protocols?: string[] } = {}): Promise<RawClient> {
+    const { protocols = [SUBPROTOCOL], ...others } = options
+    const socket = new WebSocket(url, protocols, { perMessageDeflate: false, ...others })
     const client = new RawClient(socket)
     await once(socket, 'open')
     return client

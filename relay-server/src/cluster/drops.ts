@@ -1,20 +1,14 @@
 /**
- * Why something of another instance was not acted on: its bytes are no message; a frame that does not belong on its
- * subject; more instances, or more requests of one, than allowed; frames of a channel that got lost, or that break its
- * window, or are none.
+ * Why something of another instance was not acted on: its bytes are no message; a frame does not belong on its subject;
+ * there are more instances, or more requests of one, than allowed; a channel's frames got lost, break its window, or are
+ * none.
  */
-export type Drop = 'malformed' | 'misplaced' | 'stranger' | 'flood' | 'gap' | 'window' | 'frame'
+export const DROPS = ['malformed', 'misplaced', 'stranger', 'flood', 'gap', 'window', 'frame'] as const
+
+export type Drop = (typeof DROPS)[number]
 
 export class Drops {
-  readonly counts: Record<Drop, number> = {
-    malformed: 0,
-    misplaced: 0,
-    stranger: 0,
-    flood: 0,
-    gap: 0,
-    window: 0,
-    frame: 0,
-  }
+  readonly counts: Record<Drop, number> = Object.fromEntries(DROPS.map((reason) => [reason, 0])) as Record<Drop, number>
 
   count(reason: Drop): void {
     this.counts[reason]++
