@@ -231,23 +231,66 @@ describe('without NATS', () => {
   })
 })
 
-test('a NATS that takes nothing makes the relay stop reading, and nothing is lost', async () => {
-  const ways = new Map<Socket, Socket>()
-  const proxy = createServer((near) => {
+/** A way to NATS that can be closed off. */
+class Proxy implements AsyncDisposable {
+  readonly #ways = new Map<Socket, Socket>()
+  readonly #server = createServer((near) => {
     const far = connect(nats.port, '127.0.0.1')
-    for (const socket of [near, far]) socket.on('error', () => {}).on('close', () => (near.destroy(), far.destroy()))
+    near.on('error', () => {}).on('close', () => far.destroy())
+    far.on('error', () => {}).on('close', () => near.destroy())
     near.pipe(far)
     far.pipe(near)
-    ways.set(near, far)
+    this.#ways.set(near, far)
   })
-  await once(proxy.listen(0, '127.0.0.1'), 'listening')
-  const { port } = proxy.address() as { port: number }
-  const [first, second] = [await start(`nats://127.0.0.1:${port}`), await start()]
+
+  static async start(): Promise<Proxy> {
+    const proxy = new Proxy()
+    await once(proxy.#server.listen(0, '127.0.0.1'), 'listening')
+    return proxy
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${(this.#server.address() as { port: number }).port}`
+  }
+
+  /** Nothing of what the relay sends arrives any more. */
+  stop(): void {
+    for (const near of this.#ways.keys()) near.unpipe()
+  }
+
+  resume(): void {
+    for (const [near, far] of this.#ways) near.pipe(far)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const near of this.#ways.keys()) near.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+test('an instance whose words do not arrive is given up by the others, and by itself', async () => {
+  await using proxy = await Proxy.start()
+  const [first, second] = [await start(proxy.url), await start()]
+  const remote = await pair(first, second)
+  const local = await pair(first, first, randomBytes(32))
+  proxy.stop()
+  expect((await remote.b.take('close')).channel).toBe(remote.atB)
+  expect((await remote.a.take('close')).channel).toBe(remote.atA)
+  await expectTalk(local)
+  // It comes back by a new connection, which the proxy lets through.
+  const [atA, atB] = [await remote.a.take('peer'), await remote.b.take('peer')]
+  await expectTalk({ ...remote, atA: atA.channel, atB: atB.channel })
+  await first.close()
+})
+
+test('a NATS that takes nothing makes the relay stop reading, and nothing is lost', async () => {
+  await using proxy = await Proxy.start()
+  const [first, second] = [await start(proxy.url), await start()]
   const count = 8
   const pairs: Pair[] = []
   for (let i = 0; i < count; i++) pairs.push(await pair(first, second, randomBytes(32)))
   const local = await pair(first, first)
-  for (const near of ways.keys()) near.unpipe()
+  proxy.stop()
   const perWindow = Math.floor(WINDOW_BYTES / dataCost(MAX_PAYLOAD_BYTES))
   const payload = Buffer.alloc(MAX_PAYLOAD_BYTES)
   for (const { a, atA } of pairs) for (let i = 0; i < perWindow; i++) a.send({ kind: 'data', channel: atA, payload })
@@ -256,10 +299,9 @@ test('a NATS that takes nothing makes the relay stop reading, and nothing is los
   // Each may hand over what had already been read.
   expect(cluster(first).waitingBytes).toBeLessThan(BUS_HIGH_WATER_BYTES + count * 4 * MAX_PAYLOAD_BYTES)
   await expectTalk(local)
-  for (const [near, far] of ways) near.pipe(far)
+  proxy.resume()
   for (const { b } of pairs) for (let i = 0; i < perWindow; i++) await b.take('data')
   expect(first.stats().pausedClients).toBe(0)
   for (const pairOfOne of pairs) await expectTalk(pairOfOne)
-  for (const near of ways.keys()) near.destroy()
-  proxy.close()
+  await first.close()
 })
