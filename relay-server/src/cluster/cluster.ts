@@ -57,7 +57,7 @@ export class Cluster implements Elsewhere {
   /** Heartbeats since the last of ours that came back. */
   #silentBeats = 0
   #formerSecret: Buffer | undefined
-  #isUp = false
+  #isDown = false
   #framesIn = 0
   #bytesIn = 0
 
@@ -70,7 +70,10 @@ export class Cluster implements Elsewhere {
       onDown: (reason) => this.#onDown(reason),
       onRelief: () => this.#onRelief(),
     })
-    this.#seeks = new Seeks((member, frame) => this.#bus.send(this.#roomSubject(member.room.rendezvous), frame))
+    this.#seeks = new Seeks((member, frame) => {
+      const subject = this.#rooms.get(member.room)?.subject
+      if (subject !== undefined) this.#bus.send(subject, frame)
+    })
     this.#matchmaker = new Matchmaker(this.#bus, switchboard, this.#seeks, this.#drops)
     this.#heart = setInterval(() => this.#beat(), BEAT_MS)
     switchboard.join(this)
@@ -114,7 +117,6 @@ export class Cluster implements Elsewhere {
     if (this.#bus.up) this.#bus.send(`${this.#prefix}.beat`, { kind: 'bye', secret: this.#bus.secret })
     this.#forgetAll()
     await this.#bus.close()
-    this.#isUp = false
   }
 
   // ---- for the switchboard ----------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ export class Cluster implements Elsewhere {
   // ---- NATS -------------------------------------------------------------------------------------------------------
 
   #onUp(): void {
-    this.#isUp = true
+    this.#isDown = false
     this.#silentBeats = 0
     const beat = `${this.#prefix}.beat`
     this.#bus.subscribe(beat, (bytes) => this.#take(bytes, (sender, frame) => this.#onBeat(sender, frame)))
@@ -164,9 +166,9 @@ export class Cluster implements Elsewhere {
   }
 
   #onDown(reason: string): void {
-    const level = this.#isUp ? 'warn' : 'debug'
-    this.#logger?.[level]({ reason }, 'NATS is not connected: only clients of this instance meet each other')
-    this.#isUp = false
+    // Told once: it is tried again for ever.
+    if (!this.#isDown) this.#logger?.warn({ reason }, 'NATS is not connected: only clients of this instance can meet')
+    this.#isDown = true
     this.#forgetAll()
   }
 
