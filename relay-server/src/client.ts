@@ -57,6 +57,8 @@ export class Client {
   readonly ends: Map<number, ChannelEnd> = new Map()
   /** Cost of the DATA that was forwarded to this client and for which it has returned no CREDIT. */
   expected = 0
+  /** Channels that it is about to get. */
+  reserved = 0
   readonly #socket: WebSocket
   readonly #events: ClientEvents
   readonly #tally: Tally
@@ -67,6 +69,7 @@ export class Client {
   #leftover = 0
   #lastChannel = 0
   #resume: NodeJS.Timeout | undefined
+  #isHeld = false
   #firstFrame: NodeJS.Timeout | undefined
   #idle: NodeJS.Timeout | undefined
   #expiry: NodeJS.Timeout | undefined
@@ -104,7 +107,7 @@ export class Client {
 
   /** Whether the relay has stopped reading from it because it was too fast. */
   get paused(): boolean {
-    return this.#resume !== undefined
+    return this.#resume !== undefined || this.#isHeld
   }
 
   /** Whether its token lets it use the rendezvous. */
@@ -120,7 +123,7 @@ export class Client {
   /** Whether it may get one more channel. */
   get hasRoom(): boolean {
     this.#settle()
-    return this.ends.size + Math.ceil(this.#leftover / WINDOW_BYTES) < MAX_CHANNELS_PER_CLIENT
+    return this.ends.size + this.reserved + Math.ceil(this.#leftover / WINDOW_BYTES) < MAX_CHANNELS_PER_CLIENT
   }
 
   nextChannel(): number {
@@ -155,6 +158,18 @@ export class Client {
   spend(): void {
     this.#requests.take(1)
     this.#throttle()
+  }
+
+  /** Stops reading from the client until it is released. */
+  hold(): void {
+    if (this.#gone) return
+    this.#isHeld = true
+    this.#socket.pause()
+  }
+
+  release(): void {
+    this.#isHeld = false
+    if (!this.paused) this.#socket.resume()
   }
 
   /** One round of the heartbeat. */

@@ -1,11 +1,15 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Registry } from 'prom-client'
+import type { ClusterStats } from './cluster/cluster.ts'
+import { DROPS } from './cluster/drops.ts'
 import { LAG_WINDOW_MS } from './limits.ts'
 import type { RelayStats } from './relay.ts'
 import { CLOSE_REASONS, REFUSAL_REASONS, type Tally } from './tally.ts'
 
 export interface MetricsSources {
   stats(): RelayStats
+  /** Only with NATS. */
+  cluster: (() => ClusterStats) | undefined
   tally: Tally
   isReady(): boolean
 }
@@ -17,7 +21,7 @@ export class Metrics {
   readonly #registry = new Registry()
   readonly #lag = new EventLoopLag()
 
-  constructor({ stats, tally, isReady }: MetricsSources) {
+  constructor({ stats, cluster, tally, isReady }: MetricsSources) {
     this.#gauge('ready', 'Whether clients should be sent here (1) or not (0)', () => Number(isReady()))
     this.#gauge('clients', 'Connected clients', () => stats().clients)
     this.#gauge('topics', 'Topics with at least one client', () => stats().topics)
@@ -47,8 +51,9 @@ export class Metrics {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
     })
-    this.#byReason('refusals_total', 'Connections and requests turned away', REFUSAL_REASONS, tally.refusals)
-    this.#byReason('closes_total', 'Clients that are no longer served', CLOSE_REASONS, tally.closes)
+    if (cluster !== undefined) this.#registerCluster(cluster)
+    this.#byReason('refusals_total', 'Connections and requests turned away', REFUSAL_REASONS, () => tally.refusals)
+    this.#byReason('closes_total', 'Clients that are no longer served', CLOSE_REASONS, () => tally.closes)
     const lag = this.#lag
     this.#register(
       new Gauge({
@@ -61,6 +66,18 @@ export class Metrics {
         },
       }),
     )
+  }
+
+  #registerCluster(cluster: () => ClusterStats): void {
+    this.#gauge('nats_connected', 'Whether NATS can be used (1) or not (0)', () => Number(cluster().connected))
+    this.#gauge('instances', 'Other instances that are known', () => cluster().instances)
+    this.#gauge('remote_channels', 'Pairs whose other client is on another instance', () => cluster().remoteChannels)
+    this.#gauge('bus_waiting_bytes', 'Bytes for NATS that it has not confirmed', () => cluster().waitingBytes)
+    this.#counter('bus_received_frames_total', 'Frames from other instances', () => cluster().framesIn)
+    this.#counter('bus_received_bytes_total', 'Bytes from other instances', () => cluster().bytesIn)
+    this.#counter('bus_sent_frames_total', 'Frames to other instances', () => cluster().framesOut)
+    this.#counter('bus_sent_bytes_total', 'Bytes to other instances', () => cluster().bytesOut)
+    this.#byReason('bus_drops_total', 'What other instances sent and was not acted on', DROPS, () => cluster().drops)
   }
 
   async read(): Promise<{ contentType: string; text: string }> {
@@ -98,7 +115,12 @@ export class Metrics {
     )
   }
 
-  #byReason<R extends string>(name: string, help: string, reasons: readonly R[], counts: Record<R, number>): void {
+  #byReason<R extends string>(
+    name: string,
+    help: string,
+    reasons: readonly R[],
+    counts: () => Readonly<Record<R, number>>,
+  ): void {
     this.#register(
       new Counter({
         name: `peerlog_relay_${name}`,
@@ -107,7 +129,7 @@ export class Metrics {
         registers: [],
         collect() {
           this.reset()
-          for (const reason of reasons) this.inc({ reason }, counts[reason])
+          for (const reason of reasons) this.inc({ reason }, counts()[reason])
         },
       }),
     )

@@ -56,9 +56,9 @@ export interface RelayOptions {
 }
 
 export interface NatsOptions {
-  /** URLs such as `nats://127.0.0.1:4222`. */
+  /** Of one NATS cluster: `nats://[user:password@]host:port`, or `tls://…`, or a token instead of user and password. */
   servers: string[]
-  /** First part of the subjects; relays with the same prefix are one. */
+  /** First part of the subjects; relays with the same prefix are one. Default `peerlog`. */
   prefix?: string
 }
 

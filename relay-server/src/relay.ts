@@ -4,6 +4,7 @@ import { TrustedProxies, plainAddress } from './addresses.ts'
 import { Admission } from './admission.ts'
 import { answerWith } from './answers.ts'
 import { Clients } from './clients.ts'
+import { Cluster, type ClusterStats } from './cluster/cluster.ts'
 import { Connections } from './connections.ts'
 import { CLOSE_GRACE_MS, MAX_METRICS_CONNECTIONS, MAX_OTHER_CONNECTIONS } from './limits.ts'
 import { type ListenOptions, type TlsOptions, checkTls, listen, replaceTls, urlOf } from './listener.ts'
@@ -40,6 +41,8 @@ export interface RelayStats {
   /** Clients that have gone since the start, by reason. */
   closes: Readonly<Record<CloseReason, number>>
   uptimeSeconds: number
+  /** Only with `nats`. */
+  cluster?: ClusterStats
 }
 
 export interface Relay extends AsyncDisposable {
@@ -65,9 +68,6 @@ export interface Relay extends AsyncDisposable {
 
 /** A relay that is listening. Rejects with an error that says what to do if it cannot. */
 export async function createRelay(options: RelayOptions = {}): Promise<Relay> {
-  if (options.nats !== undefined) {
-    throw new RangeError('nats: this version of the relay cannot be joined to others. Leave the option out')
-  }
   const parts = new Parts(options, resolveOptions(options))
   await parts.listen()
   return parts
@@ -90,6 +90,7 @@ class Parts implements Relay {
   readonly #metrics: Metrics | undefined
   readonly #servers: Server[] = []
   readonly #startedAt = performance.now()
+  #cluster: Cluster | undefined
   #draining: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -119,15 +120,21 @@ class Parts implements Relay {
       refusals: this.#refusals,
       logger,
     })
-    const sources = { stats: () => this.stats(), tally: this.#tally, isReady: () => this.#unready() === undefined }
+    const sources = {
+      stats: () => this.stats(),
+      cluster: options.nats === undefined ? undefined : () => (this.#cluster as Cluster).stats(),
+      tally: this.#tally,
+      isReady: () => this.#unready() === undefined,
+    }
     this.#metrics = options.metrics === undefined || options.metrics === false ? undefined : new Metrics(sources)
   }
 
   /** Opens the ports, all or none. */
   async listen(): Promise<void> {
-    const { logger, metrics, tls } = this.#options
+    const { logger, metrics, nats, tls } = this.#options
     const { host, port, maxClients, handshakeTimeoutMs: handshakeMs } = this.#resolved
     try {
+      if (nats !== undefined) this.#cluster = await Cluster.join(nats, this.#switchboard, logger)
       const own = { host, port, tls, handshakeMs, maxConnections: maxClients + MAX_OTHER_CONNECTIONS }
       const server = await this.#serve(own, metrics === true)
       this.#clients.serve(server, new Connections(server, this.#proxies, this.#refusals))
@@ -164,6 +171,7 @@ class Parts implements Relay {
       refusals: { ...this.#tally.refusals },
       closes: { ...this.#tally.closes },
       uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),
+      ...(this.#cluster === undefined ? {} : { cluster: this.#cluster.stats() }),
     }
   }
 
@@ -203,6 +211,7 @@ class Parts implements Relay {
       const closed = listening.map((server) => new Promise((resolve) => server.close(resolve)))
       const deadline = setTimeout(() => this.#cut(), CLOSE_GRACE_MS)
       await this.#clients.close()
+      await this.#cluster?.close()
       for (const server of this.#servers) server.closeIdleConnections()
       await Promise.all(closed)
       clearTimeout(deadline)
@@ -235,6 +244,7 @@ class Parts implements Relay {
 
   #unready(): string | undefined {
     if (this.#admission.draining) return 'draining'
+    if (this.#cluster?.ready === false) return 'NATS is not connected'
     return this.#options.ready?.() === false ? 'not ready' : undefined
   }
 

@@ -1,4 +1,4 @@
-import { ChannelEnd } from './channel.ts'
+import { ChannelEnd, Side } from './channel.ts'
 import type { Client } from './client.ts'
 import {
   MAX_CARDS,
@@ -9,19 +9,31 @@ import {
   type LookupFrame,
   decodeFrame,
   encodeFrame,
-  retarget,
 } from './frames.ts'
-import { MAX_OUTGOING_PAIRS, SMALL_CREDIT_BYTES } from './limits.ts'
-import { Member, Room } from './room.ts'
+import { SMALL_CREDIT_BYTES } from './limits.ts'
+import { Member, Room, keyOf } from './room.ts'
 
 /** WebSocket close codes of a client that breaks the rules. */
 const PROTOCOL_ERROR = 1002
 const POLICY_VIOLATION = 1008
 
+/** Other instances of the service, as far as the switchboard cares. */
+export interface Elsewhere {
+  /** A room has got its first member, or lost its last. */
+  onRoom(room: Room, open: boolean): void
+  /** A member would like more pairs than there are here. */
+  seek(member: Member): void
+  /** Adds what others know to the cards that are here. Calls back once, soon. */
+  lookup(rendezvous: Uint8Array, cards: Uint8Array[], done: (cards: Uint8Array[]) => void): void
+  /** What the client sends can't be passed on as fast: read from it again when it can. */
+  holdBack(client: Client): void
+}
+
 /** Brings the members of a rendezvous together and passes frames between them. Knows no sockets. */
 export class Switchboard {
   readonly #rooms = new Map<string, Room>()
   readonly #random: () => number
+  #elsewhere: Elsewhere | undefined
   #channels = 0
   #forwardedBytes = 0
 
@@ -39,6 +51,15 @@ export class Switchboard {
 
   get forwardedBytes(): number {
     return this.#forwardedBytes
+  }
+
+  get rooms(): Iterable<Room> {
+    return this.#rooms.values()
+  }
+
+  /** To be called before there is any client. */
+  join(elsewhere: Elsewhere): void {
+    this.#elsewhere = elsewhere
   }
 
   receive(client: Client, bytes: Buffer): void {
@@ -69,8 +90,26 @@ export class Switchboard {
 
   /** Forgets a client that is gone. */
   remove(client: Client): void {
-    for (const end of client.ends.values()) this.#hangUp(end)
+    for (const end of client.ends.values()) this.hangUp(end)
     for (const member of client.members.values()) this.#leave(member)
+  }
+
+  /** Opens a channel between a member and somebody else's side. */
+  connect(member: Member, far: Side, initiator: boolean): void {
+    const near = new ChannelEnd(member)
+    Side.pair(near, far)
+    this.#channels++
+    if (far instanceof ChannelEnd) far.begin(!initiator)
+    near.begin(initiator)
+  }
+
+  /** Ends a channel and tells the other side. */
+  hangUp(side: Side): void {
+    side.release()
+    side.other.release()
+    this.#channels--
+    // A number of the right size, which the other side replaces by its own.
+    side.other.deliver(encodeFrame({ kind: 'close', channel: 0 }))
   }
 
   #join(client: Client, frame: JoinFrame): void {
@@ -93,41 +132,25 @@ export class Switchboard {
     // A copy: the frame is a view of a whole network chunk.
     member.card = Uint8Array.from(frame.card)
     if (member.announce) client.send(encodeFrame({ kind: 'joined', rendezvous: frame.rendezvous }))
-    this.#pairUp(member, frame.rendezvous)
+    this.#pairUp(member)
+    if (member.wanted > 0) this.#elsewhere?.seek(member)
   }
 
-  #pairUp(member: Member, rendezvous: Uint8Array): void {
-    const wanted = (other: Member): boolean =>
-      other.client !== member.client &&
-      member.fits(other) &&
-      !member.paired.has(other) &&
-      other.paired.size < other.client.limits.maxPeersPerTopic &&
-      other.client.hasRoom
-    const most = Math.min(MAX_OUTGOING_PAIRS, member.client.limits.maxPeersPerTopic)
-    for (const other of member.room.pick(most - member.paired.size, wanted)) {
-      if (!member.client.hasRoom || member.client.gone) return
-      this.#pair(member, other, rendezvous)
+  #pairUp(member: Member): void {
+    const wanted = (other: Member): boolean => other.client !== member.client && other.isFree(member, member)
+    for (const other of member.room.pick(member.wanted, wanted)) {
+      if (member.wanted === 0) return
+      this.connect(member, new ChannelEnd(other), true)
     }
   }
 
-  #pair(member: Member, other: Member, rendezvous: Uint8Array): void {
-    const near = new ChannelEnd(member, member.client.nextChannel())
-    const far = new ChannelEnd(other, other.client.nextChannel())
-    ChannelEnd.pair(near, far)
-    member.paired.add(other)
-    other.paired.add(member)
-    member.client.ends.set(near.channel, near)
-    other.client.ends.set(far.channel, far)
-    this.#channels++
-    other.client.send(encodeFrame({ kind: 'peer', channel: far.channel, initiator: false, rendezvous }))
-    member.client.send(encodeFrame({ kind: 'peer', channel: near.channel, initiator: true, rendezvous }))
-  }
-
-  #lookup(client: Client, frame: LookupFrame): void {
-    const room = this.#rooms.get(keyOf(frame.rendezvous))
+  #lookup(client: Client, { request, rendezvous }: LookupFrame): void {
+    const room = this.#rooms.get(keyOf(rendezvous))
     const others = room?.pick(MAX_CARDS, (member) => member.announce && member.client !== client) ?? []
-    const cards = others.map((member) => member.card)
-    client.send(encodeFrame({ kind: 'peers', request: frame.request, cards }))
+    const here = others.map((member) => member.card)
+    const answer = (cards: Uint8Array[]): void => client.send(encodeFrame({ kind: 'peers', request, cards }))
+    if (this.#elsewhere === undefined || here.length === MAX_CARDS) answer(here)
+    else this.#elsewhere.lookup(rendezvous, here, answer)
   }
 
   #forward(client: Client, frame: ChannelFrame, bytes: Buffer): void {
@@ -147,27 +170,18 @@ export class Switchboard {
         if (frame.bytes < SMALL_CREDIT_BYTES) client.spend()
         break
       case 'close':
-        return this.#hangUp(end)
+        return this.hangUp(end)
     }
-    other.client.send(retarget(bytes, other.channel))
+    if (!other.deliver(bytes)) this.#elsewhere?.holdBack(client)
   }
 
   #leave(member: Member): void {
-    for (const end of member.client.ends.values()) if (end.member === member) this.#hangUp(end)
+    for (const end of member.client.ends.values()) if (end.member === member) this.hangUp(end)
     member.client.members.delete(member.room.key)
     member.room.remove(member)
-    if (member.room.size === 0) this.#rooms.delete(member.room.key)
-  }
-
-  /** Ends a channel and tells the other side. */
-  #hangUp(end: ChannelEnd): void {
-    for (const side of [end, end.other]) {
-      side.client.ends.delete(side.channel)
-      side.member.paired.delete(side.other.member)
-      side.other.client.abandon(side.outstanding)
-    }
-    this.#channels--
-    end.other.client.send(encodeFrame({ kind: 'close', channel: end.other.channel }))
+    if (member.room.size > 0) return
+    this.#rooms.delete(member.room.key)
+    this.#elsewhere?.onRoom(member.room, false)
   }
 
   #room(key: string): Room {
@@ -175,6 +189,7 @@ export class Switchboard {
     if (room === undefined) {
       room = new Room(key, this.#random)
       this.#rooms.set(key, room)
+      this.#elsewhere?.onRoom(room, true)
     }
     return room
   }
@@ -184,8 +199,4 @@ function forbid(client: Client, rendezvous: Uint8Array): void {
   client.refused('topic-forbidden')
   const text = 'the token does not cover this topic'
   client.send(encodeFrame({ kind: 'refused', code: REFUSED_FORBIDDEN_TOPIC, rendezvous, text }))
-}
-
-function keyOf(rendezvous: Uint8Array): string {
-  return Buffer.from(rendezvous.buffer, rendezvous.byteOffset, rendezvous.byteLength).toString('latin1')
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type Socket, connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import { DROPS } from '../../relay-server/src/cluster/drops.ts'
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from '../../relay-server/src/frames.ts'
 import { type Relay, type RelayOptions, createRelay } from '../../relay-server/src/index.ts'
 import { MAX_OTHER_CONNECTIONS_PER_ADDRESS, MAX_REFUSAL_LOGS_PER_SECOND } from '../../relay-server/src/limits.ts'
@@ -170,7 +171,8 @@ test('a client that sends nothing for the idle time is closed; one that does is 
 })
 
 test('every metric and every reason is in docs/RELAY.md, and no other', async () => {
-  const base = await start({ metrics: true })
+  // Nobody is there; the metrics are.
+  const base = await start({ metrics: true, nats: { servers: ['nats://127.0.0.1:1'] } })
   const text = readFileSync(new URL('../../docs/RELAY.md', import.meta.url), 'utf8')
   const table = (heading: string): string[] => {
     const rows =
@@ -186,4 +188,5 @@ test('every metric and every reason is in docs/RELAY.md, and no other', async ()
   expect(table('metric')).toEqual([...new Set(names)].sort())
   expect(table('reason of a refusal')).toEqual([...REFUSAL_REASONS].sort())
   expect(table('reason of a close')).toEqual([...CLOSE_REASONS].sort())
+  expect(table('reason of a drop')).toEqual([...DROPS].sort())
 })

@@ -8,6 +8,8 @@ export class RawClient {
   readonly frames: Frame[] = []
   /** Close code and reason, once it is closed. */
   readonly closed: Promise<{ code: number; reason: string }>
+  /** Gets the frames instead. */
+  onFrame: ((frame: Frame) => void) | undefined
   #changed: () => void = () => {}
 
   private constructor(socket: WebSocket) {
@@ -19,6 +21,7 @@ export class RawClient {
     socket.on('message', (data: Buffer) => {
       const frame = decodeFrame(data)
       if (frame === null) throw new Error('the relay sent no frame')
+      if (this.onFrame !== undefined) return this.onFrame(frame)
       this.frames.push(frame)
       this.#changed()
     })

@@ -143,23 +143,57 @@ describe('peers', () => {
     )
   })
 
-  test('a second socket with the same key is refused while the first lives, and let in after', async () => {
+  test('a peer that comes back at once takes the place of its former self, which nobody has missed yet', async () => {
     const keyPair = SecretStream.keyPair()
     const hub = stage.peer()
     await hub.announce(topic)
     const next = stage.arrivals(hub)
-    const first = stage.peer({ keyPair })
-    const toHub = await stage.arrivals(first)()
+    // What it was paired with stays open, as on an instance that was killed a moment ago.
+    const former = await RawClient.open(stage.relay.url)
+    former.join(rendezvousOf(topic), 'connect')
+    const { channel: number } = await former.take('peer')
+    const channel = new ChannelDuplex(
+      { congested: false, onceWritable: () => {}, send: (bytes) => former.socket.send(bytes) },
+      number,
+    )
+    former.onFrame = (frame) => {
+      if (frame.kind === 'data') channel.receive(Buffer.from(frame.payload))
+    }
+    await establish({ channel, initiator: true, topic, keyPair, timeoutMs: 5000 })
+    former.onFrame = undefined
+    const before = await next()
+    expect(before.peerId).toBe(toHex(keyPair.publicKey))
+    const toHub = await stage.arrivals(stage.peer({ keyPair }))()
+    const after = await next()
+    expect(after.peerId).toBe(before.peerId)
+    expect(await before.receive()).toBeNull()
+    await toHub.send(Buffer.from('back'))
+    expect(utf8(await after.receive())).toBe('back')
+    channel.destroy()
+    former.socket.terminate()
+  })
+
+  test('of two sockets with the same key the second replaces the first once, and they do not take turns', async () => {
+    const keyPair = SecretStream.keyPair()
+    const hub = stage.peer()
+    await hub.announce(topic)
+    const next = stage.arrivals(hub)
+    const nextOfFirst = stage.arrivals(stage.peer({ keyPair }))
+    const firstToHub = await nextOfFirst()
+    await next()
+    const second = stage.peer({ keyPair })
+    const toHub = await stage.arrivals(second)()
     const atHub = await next()
-    const nextToHub = stage.arrivals(stage.peer({ keyPair }))
-    expect(await (await nextToHub()).receive()).toBeNull()
-    await toHub.send(Buffer.from('still the older'))
-    expect(utf8(await atHub.receive())).toBe('still the older')
-    await first.disconnect()
-    const greeting = next().then((connection) => connection.send(Buffer.from('now the newer')))
+    expect(await firstToHub.receive()).toBeNull()
+    // It comes back, and is refused.
+    expect(await (await nextOfFirst()).receive()).toBeNull()
+    await toHub.send(Buffer.from('still the second'))
+    expect(utf8(await atHub.receive())).toBe('still the second')
+    await second.disconnect()
+    const greeting = next().then((connection) => connection.send(Buffer.from('now the first')))
     let got: Uint8Array | null = null
-    while (got === null) got = await (await nextToHub()).receive()
-    expect(utf8(got)).toBe('now the newer')
+    while (got === null) got = await (await nextOfFirst()).receive()
+    expect(utf8(got)).toBe('now the first')
     await greeting
   })
 

@@ -52,6 +52,7 @@ export class ChannelDuplex extends Duplex {
   #held = 0
   #granting: NodeJS.Immediate | undefined
   #arrived = 0
+  #heardAt = 0
   #progress: NodeJS.Timeout | undefined
   #stalled = false
   /** Told when the other side has too little credit to show that it is alive, and when it has enough again. */
@@ -65,9 +66,15 @@ export class ChannelDuplex extends Duplex {
     this.on('error', () => undefined)
   }
 
+  /** When the other side was last heard of, in milliseconds of `performance.now()`; 0 if never. */
+  get heardAt(): number {
+    return this.#heardAt
+  }
+
   /** A DATA frame arrived. */
   receive(payload: Buffer): void {
     if (this.destroyed || this.#over) return
+    this.#heardAt = performance.now()
     this.#owed += dataCost(payload.length)
     if (this.#owed > WINDOW_BYTES + dataCost(MAX_PAYLOAD_BYTES)) {
       this.destroy(new Error('the peer or the relay sent beyond the window'))

@@ -10,6 +10,8 @@ export const RELAY_OPEN_MS = 10_000
 /** Milliseconds between keep-alives on an idle connection, and of silence after which the peer is gone. */
 export const PEER_KEEP_ALIVE_MS = 5000
 export const PEER_SILENCE_MS = 15_000
+/** Milliseconds of silence after which a connection that replaced one of the same peer may be replaced itself. */
+export const SUCCESSOR_SILENCE_MS: number = PEER_KEEP_ALIVE_MS + 1000
 /**
  * Bytes that must arrive of a message that stays incomplete for as long. Where the relay has dropped something, what
  * follows looks like the length of a message that never ends, and keep-alives disappear in it.

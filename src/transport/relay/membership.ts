@@ -5,7 +5,7 @@ import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
-import { HEALTHY_MS, LONELY_REJOIN_MS, REJOIN_MS, STUCK_HANDSHAKES_MS } from './limits.ts'
+import { HEALTHY_MS, LONELY_REJOIN_MS, REJOIN_MS, STUCK_HANDSHAKES_MS, SUCCESSOR_SILENCE_MS } from './limits.ts'
 import { type RelayConnection, establish } from './relay-connection.ts'
 import type { RelaySocket } from './relay-socket.ts'
 import { rendezvousOf, sealCard } from './rendezvous.ts'
@@ -28,6 +28,8 @@ interface Iteration {
   /** Runs while there are as many handshakes as may be. */
   crowded: NodeJS.Timeout | undefined
   connections: Set<RelayConnection>
+  /** Those that took the place of an older one of the same peer. */
+  successors: WeakSet<RelayConnection>
 }
 
 /** What we want of one topic, and the peers that we have there. */
@@ -68,7 +70,13 @@ export class Membership {
   iterate(signal: AbortSignal | undefined): ConnectionFeed {
     assertNoIteration(this.#iteration?.feed)
     const feed = new ConnectionFeed(signal, () => this.#end(iteration))
-    const iteration: Iteration = { feed, handshakes: new Map(), crowded: undefined, connections: new Set() }
+    const iteration: Iteration = {
+      feed,
+      handshakes: new Map(),
+      crowded: undefined,
+      connections: new Set(),
+      successors: new WeakSet(),
+    }
     if (feed.ended) return feed
     this.#iteration = iteration
     this.#backoff.reset()
@@ -165,11 +173,12 @@ export class Membership {
   async #meet(channel: ChannelDuplex, initiator: boolean, iteration: Iteration): Promise<void> {
     const { keyPair, timeoutMs } = this.#options
     let lookAgain: boolean
-    iteration.handshakes.set(channel, performance.now())
+    const since = performance.now()
+    iteration.handshakes.set(channel, since)
     try {
       const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
       iteration.handshakes.delete(channel)
-      lookAgain = await this.#keep(connection, iteration)
+      lookAgain = await this.#keep(connection, iteration, since)
     } catch {
       // It was no peer of ours, or is gone again; or had to give way.
       lookAgain = iteration.handshakes.has(channel)
@@ -179,11 +188,16 @@ export class Membership {
   }
 
   /** Resolves when the connection has ended; true if its peer should be looked for. */
-  async #keep(connection: RelayConnection, iteration: Iteration): Promise<boolean> {
+  async #keep(connection: RelayConnection, iteration: Iteration, begunAt: number): Promise<boolean> {
     const { peerId } = connection
-    if (iteration.feed.ended || this.connections.get(peerId)?.alive === true) {
+    const older = this.connections.get(peerId)
+    if (iteration.feed.ended || (older?.alive === true && !this.#isStale(older, iteration, begunAt))) {
       await connection.close()
       return false
+    }
+    if (older?.alive === true) {
+      iteration.successors.add(connection)
+      void older.close()
     }
     const since = performance.now()
     this.connections.set(peerId, connection)
@@ -194,6 +208,16 @@ export class Membership {
     if (this.connections.get(peerId) === connection) this.connections.delete(peerId)
     if (performance.now() - since >= HEALTHY_MS) this.#backoff.reset()
     return !connection.closedHere
+  }
+
+  /**
+   * Whether a connection may give way to another of the same peer, whose handshake began then: the peer has come back
+   * by another way while nobody has noticed yet that the old one leads nowhere. If two peers share a key, one such
+   * change is all they get; the one that has come last is heard of every few seconds.
+   */
+  #isStale(older: RelayConnection, iteration: Iteration, begunAt: number): boolean {
+    const isSuccessor = iteration.successors.has(older)
+    return older.heardAt < (isSuccessor ? begunAt - SUCCESSOR_SILENCE_MS : begunAt)
   }
 
   async #end(iteration: Iteration): Promise<void> {

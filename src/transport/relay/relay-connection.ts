@@ -101,6 +101,11 @@ export class RelayConnection implements Connection {
     return !this.#ended && this.#closing === undefined
   }
 
+  /** When the peer was last heard of, in milliseconds of `performance.now()`. */
+  get heardAt(): number {
+    return this.#channel.heardAt
+  }
+
   /** Once closed: whether this side began it. */
   get closedHere(): boolean {
     return this.#closedHere
