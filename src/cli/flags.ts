@@ -11,6 +11,8 @@ const TIMEOUT_MS = 8000
 type Address = { host: string; port: number }
 type TransportFlag = Partial<TransportConfig> & Pick<TransportConfig, 'mode'>
 
+type NetworkFlags = Pick<CommonFlags, 'transport' | 'relay' | 'relayToken' | 'bootstrap'>
+
 /** What every command takes beside its own options. */
 export interface CommonFlags {
   discoveryKey: string
@@ -27,13 +29,14 @@ export interface CommonFlags {
   color: boolean
 }
 
-export function addCommonFlags(command: Command): Command {
+export function addCommonFlags(command: Command, { keyIsOptional = false }: { keyIsOptional?: boolean } = {}): Command {
+  const key = new Option(
+    '-k, --discovery-key <key>',
+    'names what is shared: whoever has the same key (and secret) shares it',
+  ).makeOptionMandatory(!keyIsOptional)
   return command
     .optionsGroup('Options of every command:')
-    .requiredOption(
-      '-k, --discovery-key <key>',
-      'names what is shared: whoever has the same key (and secret) shares it',
-    )
+    .addOption(key)
     .option('-d, --db <file>', "the SQLite file, or ':memory:' (default: KEY.db in this folder)")
     .option('--secret <text>', 'seals the events and keeps others out; visible to other users of this machine')
     .option('--secret-file <file>', 'a file with the secret; or set PEERLOG_SECRET')
@@ -134,7 +137,8 @@ export function defaultPath(key: string): string {
   return `${name.slice(0, 64).toWellFormed() || 'peerlog'}.db`
 }
 
-function secretOf({ secret, secretFile }: CommonFlags): string | undefined {
+/** @throws {UsageError} for an empty secret, two of them, or a file that can't be read. */
+export function secretOf({ secret, secretFile }: Pick<CommonFlags, 'secret' | 'secretFile'>): string | undefined {
   if (secret !== undefined && secretFile !== undefined) {
     throw new UsageError('--secret and --secret-file are both given', 'Leave one of them out')
   }
@@ -152,7 +156,8 @@ function readSecret(file: string): string {
   }
 }
 
-function transportsOf({ transport, relay, relayToken, bootstrap }: CommonFlags): TransportFlag[] {
+/** @throws {UsageError} for flags that contradict each other. */
+export function transportsOf({ transport, relay, relayToken, bootstrap }: NetworkFlags): TransportFlag[] {
   const names = new Set<TransportName>(transport ?? (relay === undefined ? ['hyperswarm'] : ['relay']))
   if (names.has('disabled') && (names.size > 1 || relay !== undefined || bootstrap !== undefined)) {
     throw new UsageError(

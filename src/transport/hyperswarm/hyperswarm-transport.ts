@@ -12,6 +12,7 @@ import type { Connection, NoiseKeyPair, Outlook, PeerInfo, Transport } from '../
 import { within } from '../within.ts'
 import { Dials } from './dials.ts'
 import { Link } from './link.ts'
+import { isLoopback } from './loopback.ts'
 import { Reachability } from './reachability.ts'
 import { TopicSearch } from './topic-search.ts'
 
@@ -367,10 +368,6 @@ class HyperswarmTransport implements Transport {
       this.#stop.signal.addEventListener('abort', done)
     })
   }
-}
-
-function isLoopback({ host }: { host: string }): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 function suspendedError(): PeerlogError {
