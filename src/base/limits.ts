@@ -144,6 +144,8 @@ export const CLAIM_PROGRESS_BYTES: number = 256 * KiB
 export const PING_INTERVAL_MS = 10_000
 /** Milliseconds of silence after which a peer is taken for gone. */
 export const SILENCE_TIMEOUT_MS = 30_000
+/** Logs that are named of those that differ when two replicas meet. */
+export const MAX_DIFFERENCES = 1000
 /** Milliseconds between two announcements of lengths to one peer, at least. */
 export const ANNOUNCE_INTERVAL_MS = 20
 /** Announcements of lengths to all peers together: of many peers, each hears of more events at a time. */

@@ -1,4 +1,6 @@
 import { assert } from '../base/errors.ts'
+import type { Differences } from './differences.ts'
+import { differencesOf, NO_DIFFERENCES } from './differences.ts'
 import { commonMark } from './marking.ts'
 import { encodeRoot, MARK_BYTES } from './messages.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
@@ -15,6 +17,7 @@ export class Meeting {
   /** What our ROOT said, and where we were then. */
   #sent: { root: Buffer; position: number } | null = null
   #told: readonly ReplicaLog[] = []
+  #differences: Differences | null = null
 
   constructor(replica: Replica, remote: RemoteFrontier, teller: Teller, marks: readonly Mark[], initiator: boolean) {
     this.#replica = replica
@@ -27,6 +30,11 @@ export class Meeting {
   /** True once our root was sent: what happens from then on is news. */
   get started(): boolean {
     return this.#sent !== null
+  }
+
+  /** How far apart both were; null until they have compared. */
+  get differences(): Differences | null {
+    return this.#differences
   }
 
   /** Our ROOT. */
@@ -43,6 +51,7 @@ export class Meeting {
     assert(this.#sent !== null, 'our root is sent before the peer’s is looked at')
     if (this.#sent.root.equals(root)) {
       this.#remote.setEqual()
+      this.#differences = NO_DIFFERENCES
       return { root: Buffer.from(root.subarray(0, MARK_BYTES)), position: this.#sent.position }
     }
     const common = commonMark(this.#marks, theirMarks, this.#initiator)
@@ -52,8 +61,9 @@ export class Meeting {
     return null
   }
 
-  /** The logs that were told, once: of all others the peer holds what we do. */
+  /** Both have told their heads. The logs that were told, once: of all others the peer holds what we do. */
   end(): readonly ReplicaLog[] {
+    this.#differences = differencesOf(this.#replica, this.#remote)
     const told = this.#told
     this.#told = []
     return told

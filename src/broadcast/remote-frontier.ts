@@ -1,4 +1,4 @@
-import type { Replica } from './replica.ts'
+import type { Replica, ReplicaLog } from './replica.ts'
 
 /**
  * What the peer holds, as far as we know, including what is on its way to it. Two replicas that met with equal frontiers
@@ -49,6 +49,14 @@ export class RemoteFrontier {
 
   atLeast(hex: string, length: number): void {
     if (length > this.lengthOf(hex)) this.set(hex, length)
+  }
+
+  /** The authors whose logs may differ from ours: those that were told, and where no common frontier is known all of ours. */
+  told(ours: readonly ReplicaLog[]): Set<string> {
+    const told = new Set(this.#lengths.keys())
+    if (this.#equal) for (const hex of this.#before.keys()) told.add(hex)
+    else for (const { hex } of ours) told.add(hex)
+    return told
   }
 
   lengthOf(hex: string): number {

@@ -6,6 +6,7 @@ import type { Connection, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
 import { boundAnnouncements, makeRoom } from './crowding.ts'
+import type { Differences } from './differences.ts'
 import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
@@ -54,6 +55,8 @@ export interface PeerStatus {
   transport: string
   /** True while neither side lacks anything of the other's. */
   inSync: boolean
+  /** How far apart both were when they met, before anything was sent; null until they have compared. */
+  differences: Differences | null
 }
 
 export interface Publisher {
@@ -111,7 +114,10 @@ export class Replication implements LinkHandlers {
   peers(): PeerStatus[] {
     return [...this.#links]
       .filter((link) => link.session.admitted)
-      .map(({ peerId, transport, session }) => ({ peerId, transport, inSync: session.inSync }))
+      .map(({ peerId, transport, session }) => {
+        const { inSync, meeting } = session
+        return { peerId, transport, inSync, differences: meeting.differences }
+      })
   }
 
   /** Holds appends to our own log back until peers have had the chance to hand over what they hold of it. */

@@ -51,7 +51,8 @@ export class Session {
   /** HELLO and ROOT. */
   readonly #openings: Buffer[] = []
   #phase: 'idle' | 'hello' | 'root' | 'heads' | 'open' | 'ended' = 'idle'
-  readonly #meeting: Meeting
+  /** How the two have met. */
+  readonly meeting: Meeting
   readonly #marking: Marking
   readonly #comparison: Comparison
   #eager = true
@@ -67,7 +68,7 @@ export class Session {
     this.#receiver = new Receiver(replica, this.#remote, this.#teller, claims)
     this.#sender = new Sender(replica, this.#remote)
     this.#comparison = new Comparison(replica, this.#remote, this.#receiver, this.#sender)
-    this.#meeting = new Meeting(replica, this.#remote, this.#teller, marks, initiator)
+    this.meeting = new Meeting(replica, this.#remote, this.#teller, marks, initiator)
     this.#marking = new Marking(replica)
   }
 
@@ -126,7 +127,7 @@ export class Session {
   /** The replica has changed, by us or by any peer; `fromThisPeer`: by what this session received. */
   changed(changes: readonly ReplicaChange[], fromThisPeer: boolean): void {
     // What happens before our root is sent is part of it.
-    if (this.ended || !this.#meeting.started) return
+    if (this.ended || !this.meeting.started) return
     const { puller } = this.#receiver
     if (changes.length > 0) this.#marking.changed()
     for (const { run, log, local } of changes) {
@@ -151,7 +152,7 @@ export class Session {
     for (const { hex, fork } of logs) {
       this.#receiver.puller.drop(hex)
       this.#comparison.forked(hex)
-      if (this.#meeting.started && fork !== null) this.#sender.sendProof(hex, fork)
+      if (this.meeting.started && fork !== null) this.#sender.sendProof(hex, fork)
     }
   }
 
@@ -263,7 +264,7 @@ export class Session {
     this.#phase = 'root'
     this.#liveness.step(now)
     this.#effects.push({ type: 'admitted' })
-    this.#openings.push(this.#meeting.start())
+    this.#openings.push(this.meeting.start())
   }
 
   #onGoodbye(code: number): void {
@@ -301,7 +302,7 @@ export class Session {
   #onRoot(root: Buffer, theirMarks: Buffer[], now: number): void {
     if (this.#phase !== 'root') return this.#end('protocol-violation', 'sent its root twice')
     this.#liveness.step(now)
-    const mark = this.#meeting.compare(root, theirMarks)
+    const mark = this.meeting.compare(root, theirMarks)
     this.#phase = mark === null ? 'heads' : 'open'
     if (mark === null) this.#marking.changed()
     else this.#effects.push({ type: 'mark', mark })
@@ -323,7 +324,7 @@ export class Session {
     }
     if (kind !== 'last') return
     this.#phase = 'open'
-    for (const { hex } of this.#meeting.end()) this.#comparison.compare(this.#replica.log(hex) as ReplicaLog)
+    for (const { hex } of this.meeting.end()) this.#comparison.compare(this.#replica.log(hex) as ReplicaLog)
     const { unavailable } = this.#comparison
     if (unavailable > 0) this.#effects.push({ type: 'unavailable', logs: unavailable })
   }

@@ -15,6 +15,9 @@ export class UsageError extends Error {
   }
 }
 
+/** Ends with 1; what is wrong has been said. */
+export class Unhealthy extends Error {}
+
 /** Codes of PeerlogError that mean: what was typed is wrong. */
 const USAGE_CODES: readonly string[] = ['INVALID_ARGUMENT', 'INVALID_CONFIG', 'INVALID_DATA', 'EVENT_TOO_LARGE']
 
@@ -33,6 +36,7 @@ const HINTS: Record<string, string> = {
 export function reportFailure(error: unknown): number {
   // Commander has said it already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE
+  if (error instanceof Unhealthy) return EXIT_FAILED
   const { message, code, hint } = described(error)
   process.stderr.write(`peerlog: ${printable(message)}\n`)
   if (hint !== undefined) process.stderr.write(`  ${printable(hint)}\n`)
@@ -40,7 +44,8 @@ export function reportFailure(error: unknown): number {
   return error instanceof UsageError || USAGE_CODES.includes(code) ? EXIT_USAGE : EXIT_FAILED
 }
 
-function described(error: unknown): { message: string; code: string; hint: string | undefined } {
+/** An error in words, with what to do about it at the command line. */
+export function described(error: unknown): { message: string; code: string; hint: string | undefined } {
   if (!(error instanceof Error)) return { message: String(error), code: '', hint: undefined }
   const { code, hint } = error as { code?: unknown; hint?: string }
   const known = typeof code === 'string' ? code : ''

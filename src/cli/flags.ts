@@ -11,6 +11,8 @@ const TIMEOUT_MS = 8000
 type Address = { host: string; port: number }
 type TransportFlag = Partial<TransportConfig> & Pick<TransportConfig, 'mode'>
 
+type NetworkFlags = Pick<CommonFlags, 'transport' | 'relay' | 'relayToken' | 'bootstrap'>
+
 /** What every command takes beside its own options. */
 export interface CommonFlags {
   discoveryKey: string
@@ -19,6 +21,7 @@ export interface CommonFlags {
   secretFile?: string
   transport?: TransportName[]
   relay?: string[]
+  relayToken?: string
   bootstrap?: Address[]
   since?: Date | { last: number }
   json?: true
@@ -26,13 +29,14 @@ export interface CommonFlags {
   color: boolean
 }
 
-export function addCommonFlags(command: Command): Command {
+export function addCommonFlags(command: Command, { keyIsOptional = false }: { keyIsOptional?: boolean } = {}): Command {
+  const key = new Option(
+    '-k, --discovery-key <key>',
+    'names what is shared: whoever has the same key (and secret) shares it',
+  ).makeOptionMandatory(!keyIsOptional)
   return command
     .optionsGroup('Options of every command:')
-    .requiredOption(
-      '-k, --discovery-key <key>',
-      'names what is shared: whoever has the same key (and secret) shares it',
-    )
+    .addOption(key)
     .option('-d, --db <file>', "the SQLite file, or ':memory:' (default: KEY.db in this folder)")
     .option('--secret <text>', 'seals the events and keeps others out; visible to other users of this machine')
     .option('--secret-file <file>', 'a file with the secret; or set PEERLOG_SECRET')
@@ -45,7 +49,8 @@ export function addCommonFlags(command: Command): Command {
         transportName(value),
       ]),
     )
-    .option('--relay <url>', 'a relay to go through; of several, the first that answers', collect)
+    .option('--relay <url>', 'a relay to go through; of several of one service, the first that answers', collect)
+    .option('--relay-token <token>', 'what the relay lets you in with; or set PEERLOG_RELAY_TOKEN')
     .option('--bootstrap <host:port,…>', 'DHT nodes to start from, instead of the public ones', addresses)
     .option('--json', 'one JSON object per line')
     .option('-q, --quiet', 'only results and problems')
@@ -132,7 +137,8 @@ export function defaultPath(key: string): string {
   return `${name.slice(0, 64).toWellFormed() || 'peerlog'}.db`
 }
 
-function secretOf({ secret, secretFile }: CommonFlags): string | undefined {
+/** @throws {UsageError} for an empty secret, two of them, or a file that can't be read. */
+export function secretOf({ secret, secretFile }: Pick<CommonFlags, 'secret' | 'secretFile'>): string | undefined {
   if (secret !== undefined && secretFile !== undefined) {
     throw new UsageError('--secret and --secret-file are both given', 'Leave one of them out')
   }
@@ -150,7 +156,8 @@ function readSecret(file: string): string {
   }
 }
 
-function transportsOf({ transport, relay, bootstrap }: CommonFlags): TransportFlag[] {
+/** @throws {UsageError} for flags that contradict each other. */
+export function transportsOf({ transport, relay, relayToken, bootstrap }: NetworkFlags): TransportFlag[] {
   const names = new Set<TransportName>(transport ?? (relay === undefined ? ['hyperswarm'] : ['relay']))
   if (names.has('disabled') && (names.size > 1 || relay !== undefined || bootstrap !== undefined)) {
     throw new UsageError(
@@ -164,13 +171,18 @@ function transportsOf({ transport, relay, bootstrap }: CommonFlags): TransportFl
   if (relay !== undefined && !names.has('relay')) {
     throw new UsageError('--relay is given, but not used', "Add '--transport relay', or leave out --relay")
   }
+  if (relayToken !== undefined && !names.has('relay')) {
+    throw new UsageError('--relay-token is given, but no relay', 'Say which: --relay wss://relay.example.org')
+  }
   if (bootstrap !== undefined && !names.has('hyperswarm')) {
     throw new UsageError('--bootstrap is given, but not used', "Add '--transport hyperswarm', or leave out --bootstrap")
   }
+  const token = relayToken ?? (process.env['PEERLOG_RELAY_TOKEN'] || undefined)
   return [...names].map((mode) => ({
     mode,
     timeoutMs: TIMEOUT_MS,
     ...(mode === 'relay' && relay !== undefined ? { relayUrl: relay } : {}),
+    ...(mode === 'relay' && token !== undefined ? { relayToken: token } : {}),
     ...(mode === 'hyperswarm' && bootstrap !== undefined ? { bootstrap } : {}),
   }))
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import fs from 'node:fs'
 import { Command } from 'commander'
+import { addDoctor } from './doctor.ts'
 import { EXIT_OK, reportFailure } from './failure.ts'
 import { addInteractive } from './interactive.ts'
 import { addLog } from './log.ts'
@@ -8,14 +8,12 @@ import { addNewAuthor } from './new-author.ts'
 import { addPeers } from './peers.ts'
 import { addRecv } from './recv.ts'
 import { addSend } from './send.ts'
+import { packageVersion } from './version.ts'
 
 function createProgram(): Command {
-  const { version } = JSON.parse(fs.readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
   const program = new Command('peerlog')
     .description('An event log in a SQLite file, shared with whoever has the same key.')
-    .version(version, '-V, --version')
+    .version(packageVersion(), '-V, --version')
     .exitOverride()
     .showHelpAfterError("(add '--help' for how it is used)")
     .addHelpText(
@@ -33,6 +31,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 it failed
   addInteractive(program)
   addLog(program)
   addPeers(program)
+  addDoctor(program)
   addNewAuthor(program)
   return program
 }

@@ -66,7 +66,8 @@ async function closeDatabase(db: Database, output: Output): Promise<void> {
   await db.close().finally(() => clearTimeout(notice))
 }
 
-function stopOnSignals(abort: AbortController): () => void {
+/** SIGINT and SIGTERM abort, a second one ends the process at once. Returns the way to let go of them. */
+export function stopOnSignals(abort: AbortController): () => void {
   const onSignal = (): void => {
     if (abort.signal.aborted) process.exit(1)
     abort.abort()

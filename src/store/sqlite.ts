@@ -294,3 +294,16 @@ export function translateError(error: unknown, file: string): unknown {
   const hint = HINTS[code] ?? 'Check its permissions and the disk'
   return new PeerlogError('FILE_UNUSABLE', `can't use ${file}: ${message} (${code})`, { hint, cause: error })
 }
+
+/** What SQLite finds wrong with the file's structure, reading all of it; null if nothing. Changes nothing. */
+export function quickCheck(path: string): string | null {
+  const db = new Sqlite(path, { readonly: true, fileMustExist: true })
+  try {
+    const found = String(db.pragma('quick_check(1)', { simple: true }))
+    return found === 'ok' ? null : found
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    db.close()
+  }
+}

@@ -7,7 +7,7 @@ import { afterEach } from 'vitest'
 
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url))
 const MAIN = path.join(ROOT, 'dist/cli/main.js')
-const LEFT_OUT = ['NO_COLOR', 'FORCE_COLOR', 'DEBUG', 'PEERLOG_SECRET', 'CI']
+const LEFT_OUT = ['NO_COLOR', 'FORCE_COLOR', 'DEBUG', 'PEERLOG_SECRET', 'PEERLOG_RELAY_TOKEN', 'CI']
 
 export interface Ended {
   code: number | null
