@@ -21,6 +21,8 @@ export interface ClientEvents {
 export class Client {
   /** `host:port` of the other side, for the log. */
   readonly address: string
+  /** The part of each round of the heartbeat in which it is pinged. */
+  readonly turn: number
   /** By rendezvous. */
   readonly members: Map<string, Member> = new Map()
   /** By channel number. */
@@ -40,10 +42,11 @@ export class Client {
   #heard = false
   #gone = false
 
-  constructor(socket: WebSocket, address: string, events: ClientEvents) {
+  constructor(socket: WebSocket, address: string, events: ClientEvents, turn: number) {
     this.#socket = socket
     this.#events = events
     this.address = address
+    this.turn = turn
     socket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
     socket.on('pong', () => (this.#unanswered = 0))
     socket.on('error', (error) => this.#leave(`socket error: ${error.message}`))

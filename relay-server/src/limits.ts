@@ -27,6 +27,8 @@ export const SMALL_CREDIT_BYTES = 4096
 export const COPY_WAITING_BYTES = 4096
 /** Milliseconds between pings. */
 export const PING_INTERVAL_MS = 30_000
+/** Parts of a round of pings, evenly apart: thousands at once would hold up all other clients. */
+export const PING_TURNS = 30
 /** Pings without an answer after which a client is dead; also those after which it must have sent its first frame. */
 export const MAX_MISSED_PONGS = 2
 /** Milliseconds for an HTTP request's head to arrive. */

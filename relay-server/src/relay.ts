@@ -4,7 +4,14 @@ import type { Duplex } from 'node:stream'
 import { type ServerOptions, WebSocketServer } from 'ws'
 import { Client } from './client.ts'
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from './frames.ts'
-import { CLOSE_GRACE_MS, DEFAULT_MAX_CLIENTS, DEFAULT_PORT, MAX_OTHER_CONNECTIONS, PING_INTERVAL_MS } from './limits.ts'
+import {
+  CLOSE_GRACE_MS,
+  DEFAULT_MAX_CLIENTS,
+  DEFAULT_PORT,
+  MAX_OTHER_CONNECTIONS,
+  PING_INTERVAL_MS,
+  PING_TURNS,
+} from './limits.ts'
 import { type TlsOptions, listen, urlOf } from './listener.ts'
 import { Switchboard } from './switchboard.ts'
 
@@ -98,6 +105,8 @@ class Clients {
   readonly #maxClients: number
   readonly #maxPerAddress: number
   readonly #logger: RelayLogger | undefined
+  /** Clients since the start. */
+  #connected = 0
   #closing = false
 
   constructor(maxClients: number, maxPerAddress: number, logger: RelayLogger | undefined) {
@@ -109,9 +118,11 @@ class Clients {
   /** Takes the server's upgrades. Returns the timer of the heartbeat. */
   serve(server: Server): NodeJS.Timeout {
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    let turn = 0
     return setInterval(() => {
-      for (const client of this.#clients) client.beat()
-    }, PING_INTERVAL_MS)
+      turn = (turn + 1) % PING_TURNS
+      for (const client of this.#clients) if (client.turn === turn) client.beat()
+    }, PING_INTERVAL_MS / PING_TURNS)
   }
 
   stats(): RelayStats {
@@ -152,7 +163,8 @@ class Clients {
     }
     this.#sockets.handleUpgrade(request, socket, head, (ws) => {
       socket.off('error', ignore)
-      this.#add(new Client(ws, `${address}:${request.socket.remotePort ?? 0}`, this.#events(address)))
+      const turn = this.#connected++ % PING_TURNS
+      this.#add(new Client(ws, `${address}:${request.socket.remotePort ?? 0}`, this.#events(address), turn))
     })
   }
 
