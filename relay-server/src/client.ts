@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { ChannelEnd } from './channel.ts'
 import { WINDOW_BYTES } from './frames.ts'
@@ -30,6 +31,9 @@ export class Client {
   /** Cost of the DATA that was forwarded to this client and for which it has returned no CREDIT. */
   expected = 0
   readonly #socket: WebSocket
+  /** What the WebSocket writes to. */
+  readonly #stream: Duplex
+  #corked = false
   readonly #events: ClientEvents
   /** The part of `expected` that belongs to channels already closed, until it has left for the network. */
   #leftover = 0
@@ -42,8 +46,9 @@ export class Client {
   #heard = false
   #gone = false
 
-  constructor(socket: WebSocket, address: string, events: ClientEvents, turn: number) {
+  constructor(socket: WebSocket, address: string, events: ClientEvents, turn: number, stream: Duplex) {
     this.#socket = socket
+    this.#stream = stream
     this.#events = events
     this.address = address
     this.turn = turn
@@ -80,6 +85,20 @@ export class Client {
   abandon(outstanding: number): void {
     this.#leftover += outstanding
     this.#settle()
+  }
+
+  /** Sends a frame of another client. Those that came in one network chunk leave in one system call. */
+  forward(frame: Buffer): void {
+    if (!this.#corked && !this.#gone) {
+      this.#corked = true
+      this.#stream.cork()
+      // After the chunk: ws takes it apart without a turn of the event loop in between.
+      process.nextTick(() => {
+        this.#corked = false
+        this.#stream.uncork()
+      })
+    }
+    this.send(frame)
   }
 
   send(frame: Buffer): void {

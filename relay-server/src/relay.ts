@@ -164,7 +164,8 @@ class Clients {
     this.#sockets.handleUpgrade(request, socket, head, (ws) => {
       socket.off('error', ignore)
       const turn = this.#connected++ % PING_TURNS
-      this.#add(new Client(ws, `${address}:${request.socket.remotePort ?? 0}`, this.#events(address), turn))
+      const from = `${address}:${request.socket.remotePort ?? 0}`
+      this.#add(new Client(ws, from, this.#events(address), turn, socket))
     })
   }
 

@@ -143,7 +143,7 @@ export class Switchboard {
       case 'close':
         return this.#hangUp(end)
     }
-    other.client.send(retarget(bytes, other.channel))
+    other.client.forward(retarget(bytes, other.channel))
   }
 
   #leave(member: Member): void {
