@@ -20,6 +20,7 @@ import { meetingRows } from './rows/meeting.ts'
 import { memoryRows } from './rows/memory.ts'
 import { networkRows } from './rows/network.ts'
 import { othersRows } from './rows/others.ts'
+import { relayRows } from './rows/relay.ts'
 import { replicaRows } from './rows/replica.ts'
 
 type Group = (files: DatabaseFiles) => Promise<BenchRow[]>
@@ -34,6 +35,7 @@ const groups: Record<string, Group> = {
   memory: memoryRows,
   file: fileRows,
   attack: attackRows,
+  relay: relayRows,
   others: othersRows,
 }
 

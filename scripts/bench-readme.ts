@@ -2,7 +2,7 @@
  * Keeps the figures in documents equal to `bench/results.json`.
  *
  *   <!-- bench --> … <!-- /bench -->         the tables; in README.md one table of the rows marked as headlines
- *   <!-- bench:NAME --> … <!-- /bench -->    the figure of the row called NAME
+ *   <!-- bench:NAME --> … <!-- /bench -->    the table of the group called NAME, or the figure of the row called so
  *
  * `--write` fills the places in, `--check` (the default) says which are not what the results say.
  */
@@ -69,17 +69,25 @@ export function renderTables(results: BenchResults): string {
 
 /** The figures that a user would ask for, in one table. */
 export function renderHeadlines(results: BenchResults): string {
-  const rows = results.rows.filter((row) => row.headline === true)
+  return renderTable(
+    results,
+    results.rows.filter((row) => row.headline === true),
+  )
+}
+
+function renderTable(results: BenchResults, rows: readonly BenchRow[]): string {
   return `\n\n${[tableLines(rows).join('\n'), machineText(results)].join('\n\n')}\n\n`
 }
 
-/** The same document with every place filled in. Throws if a place names a row that does not exist. */
+/** The same document with every place filled in. Throws if a place names a group or row that does not exist. */
 export function fillIn(text: string, results: BenchResults, document: string): string {
   const render = document === HEADLINES ? renderHeadlines : renderTables
   return text.replaceAll(PLACE, (_all, open: string, name: string | undefined, _old: string, close: string) => {
     if (name === undefined) return open + render(results) + close
+    const group = results.rows.filter((row) => row.group === name.trim())
+    if (group.length > 0) return open + renderTable(results, group) + close
     const row = results.rows.find((candidate) => candidate.name === name.trim())
-    if (row === undefined) throw new Error(`${RESULTS} has no row called "${name.trim()}"`)
+    if (row === undefined) throw new Error(`${RESULTS} has no group or row called "${name.trim()}"`)
     return `${open}${figure(row.value)} ${row.unit}${close}`
   })
 }

@@ -27,7 +27,7 @@ export class Child {
   constructor(script: string, options: object, nodeFlags: string[] = []) {
     this.#script = script
     this.#process = fork(path.join(import.meta.dirname, '../children', script), [JSON.stringify(options)], {
-      execArgv: [...nodeFlags, '--import', 'ts-blank-space/register'],
+      execArgv: script.endsWith('.ts') ? [...nodeFlags, '--import', 'ts-blank-space/register'] : nodeFlags,
     })
     running.add(this.#process)
     this.#failure = new Promise((_, reject) => (this.#failed = reject))

@@ -49,6 +49,11 @@ export async function medians<Name extends string>(
     results.push(await work())
     process.stderr.write('.')
   }
+  return mediansOf(results)
+}
+
+/** The median of each figure. */
+export function mediansOf<Name extends string>(results: readonly Record<Name, number>[]): Record<Name, number> {
   const names = Object.keys(results[0] as Record<Name, number>) as Name[]
   return Object.fromEntries(names.map((name) => [name, median(results.map((result) => result[name]))])) as Record<
     Name,

@@ -20,7 +20,7 @@ export async function fanOutRows(): Promise<BenchRow[]> {
 }
 
 async function fanOut(receivers: number): Promise<BenchRow> {
-  const relay = new Child('relay.ts', {})
+  const relay = new Child('relay.mjs', {})
   const { port } = await relay.message('ready')
   const common = { transport: relayAt(port as number), all: receivers + 1, events: EVENTS }
   const writer = new Child('fan-out.ts', { ...common, peers: 1 })

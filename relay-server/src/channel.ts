@@ -62,7 +62,7 @@ export class ChannelEnd extends Side {
   }
 
   deliver(frame: Buffer): boolean {
-    this.client.send(retarget(frame, this.channel))
+    this.client.forward(retarget(frame, this.channel))
     return true
   }
 

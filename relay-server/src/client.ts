@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { Bucket } from './bucket.ts'
 import type { ChannelEnd } from './channel.ts'
@@ -39,6 +40,10 @@ export interface ClientOptions {
   /** `host:port` of the other side, for the log. */
   address: string
   limits: ClientLimits
+  /** The part of each round of the heartbeat in which it is pinged: from 0 up to, not including, `PING_TURNS`. */
+  turn: number
+  /** What the WebSocket writes to. */
+  stream: Duplex
   /** Milliseconds that are left for its first valid frame. */
   handshakeMs: number
   /** What its token allows; without one it may everything. */
@@ -51,6 +56,8 @@ export interface ClientOptions {
 export class Client {
   readonly address: string
   readonly limits: ClientLimits
+  /** The part of each round of the heartbeat in which it is pinged. */
+  readonly turn: number
   /** By rendezvous. */
   readonly members: Map<string, Member> = new Map()
   /** By channel number. */
@@ -60,6 +67,9 @@ export class Client {
   /** Channels that it is about to get. */
   reserved = 0
   readonly #socket: WebSocket
+  /** What the WebSocket writes to. */
+  readonly #stream: Duplex
+  #corked = false
   readonly #events: ClientEvents
   readonly #tally: Tally
   readonly #grant: Grant | undefined
@@ -78,8 +88,9 @@ export class Client {
   #gone = false
 
   constructor(socket: WebSocket, options: ClientOptions) {
-    const { address, limits, grant, tally, events } = options
+    const { address, limits, turn, stream, grant, tally, events } = options
     this.#socket = socket
+    this.#stream = stream
     this.#events = events
     this.#tally = tally
     this.#grant = grant
@@ -87,6 +98,7 @@ export class Client {
       limits.maxBytesPerSecond === undefined ? undefined : new Bucket(limits.maxBytesPerSecond, limits.burstBytes)
     this.address = address
     this.limits = limits
+    this.turn = turn
     socket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
     socket.on('ping', () => this.#onPing())
     socket.on('pong', () => (this.#unanswered = 0))
@@ -139,6 +151,20 @@ export class Client {
   abandon(outstanding: number): void {
     this.#leftover += outstanding
     this.#settle()
+  }
+
+  /** Sends a frame of another client. Those that came in one network chunk leave in one system call. */
+  forward(frame: Buffer): void {
+    if (!this.#corked && !this.#gone) {
+      this.#corked = true
+      this.#stream.cork()
+      // After the chunk: ws takes it apart without a turn of the event loop in between.
+      process.nextTick(() => {
+        this.#corked = false
+        this.#stream.uncork()
+      })
+    }
+    this.send(frame)
   }
 
   send(frame: Buffer): void {

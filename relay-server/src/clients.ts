@@ -9,7 +9,7 @@ import { Client, type ClientLimits } from './client.ts'
 import { VIOLATIONS } from './close-reasons.ts'
 import type { Connections } from './connections.ts'
 import { SUBPROTOCOL } from './frames.ts'
-import { CLOSE_GRACE_MS, DRAIN_STEP_MS, MIN_DRAIN_STEP_CLIENTS, PING_INTERVAL_MS } from './limits.ts'
+import { CLOSE_GRACE_MS, DRAIN_STEP_MS, MIN_DRAIN_STEP_CLIENTS, PING_INTERVAL_MS, PING_TURNS } from './limits.ts'
 import type { Refusals } from './refusals.ts'
 import type { RelayLogger } from './relay.ts'
 import type { Switchboard } from './switchboard.ts'
@@ -34,6 +34,8 @@ export class Clients {
   readonly #options: ClientsOptions
   readonly #sockets: WebSocketServer
   readonly #heart: NodeJS.Timeout
+  /** Clients since the start. */
+  #connected = 0
 
   constructor(options: ClientsOptions) {
     this.#options = options
@@ -50,9 +52,11 @@ export class Clients {
       const refusal = { reason: 'bad-request', status: 400, text: 'no WebSocket handshake' } as const
       this.#refuse(socket, options.proxies.visitor(request), refusal)
     })
+    let turn = 0
     this.#heart = setInterval(() => {
-      for (const client of this.#clients) client.beat()
-    }, PING_INTERVAL_MS)
+      turn = (turn + 1) % PING_TURNS
+      for (const client of this.#clients) if (client.turn === turn) client.beat()
+    }, PING_INTERVAL_MS / PING_TURNS)
   }
 
   get size(): number {
@@ -122,7 +126,7 @@ export class Clients {
       socket.off('error', ignore)
       const openedAt = connections.openedAt(request)
       connections.becameClient(request)
-      this.#add(ws, visitor, grant, openedAt)
+      this.#add(ws, socket, visitor, grant, openedAt)
     })
   }
 
@@ -131,12 +135,14 @@ export class Clients {
     refuse(socket, refusal)
   }
 
-  #add(socket: WebSocket, visitor: Visitor, grant: Grant | undefined, openedAt: number): void {
+  #add(socket: WebSocket, stream: Duplex, visitor: Visitor, grant: Grant | undefined, openedAt: number): void {
     const { limits, handshakeMs, admission, switchboard, tally, refusals, logger } = this.#options
     const { address } = visitor
     const client = new Client(socket, {
       address,
       limits,
+      turn: this.#connected++ % PING_TURNS,
+      stream,
       handshakeMs: Math.max(0, handshakeMs - (performance.now() - openedAt)),
       grant,
       tally,

@@ -28,6 +28,8 @@ export const SMALL_CREDIT_BYTES = 4096
 export const COPY_WAITING_BYTES = 4096
 /** Milliseconds between pings. */
 export const PING_INTERVAL_MS = 30_000
+/** Parts of a round of pings, evenly apart: thousands at once would hold up all other clients. */
+export const PING_TURNS = 30
 /** Pings without an answer after which a client is dead. */
 export const MAX_MISSED_PONGS = 2
 /** Milliseconds that clients have to answer the closing handshake when the relay closes. */

@@ -17,6 +17,7 @@ import {
   CONTROL_BACKLOG_BYTES,
   MAX_MISSED_PONGS,
   PING_INTERVAL_MS,
+  PING_TURNS,
   REQUESTS_PER_SECOND,
   REQUEST_BURST,
 } from '../../relay-server/src/limits.ts'
@@ -223,6 +224,22 @@ describe('limits', () => {
     expect(relay.stats().clients).toBe(1)
     await alive.take('close')
     expect((await dead.closed).code).toBe(1006)
+  })
+
+  test('a round of pings is spread over its interval', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    await start()
+    const clients = [await open(), await open(), await open()]
+    const pinged: number[] = []
+    for (const [n, client] of clients.entries()) client.socket.on('ping', () => pinged.push(n))
+    for (let turn = 0; turn < PING_TURNS; turn++) {
+      const before = pinged.length
+      vi.advanceTimersByTime(PING_INTERVAL_MS / PING_TURNS)
+      for (const client of clients) await client.settled()
+      expect(pinged.length - before).toBeLessThan(2)
+    }
+    expect(pinged).toHaveLength(clients.length)
+    expect(new Set(pinged).size).toBe(clients.length)
   })
 
   test('a client that never sends a frame is closed, one that has is not', async () => {
