@@ -64,7 +64,11 @@ export class TopicPaths {
   start(before: Promise<unknown> | null): void {
     if (before === null) return this.#begin()
     this.#iterations = before.then(() => {
-      this.#begin()
+      try {
+        this.#begin()
+      } catch {
+        void this.feed.end()
+      }
       return this.#iterations
     })
   }
