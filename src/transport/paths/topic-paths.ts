@@ -40,12 +40,7 @@ export class TopicPaths {
   /** While set, no path is taken. */
   isSuspended = false
 
-  constructor(
-    topic: Topic,
-    children: readonly ChildTransport[],
-    incarnation: Buffer,
-    options: TopicPathsOptions,
-  ) {
+  constructor(topic: Topic, children: readonly ChildTransport[], incarnation: Buffer, options: TopicPathsOptions) {
     this.#onProblem = options.onProblem
     this.#topic = topic
     this.#children = children
