@@ -4,12 +4,13 @@ import type { NoiseKeyPair } from './transport.ts'
 export interface TransportConfig {
   /**
    * `'hyperswarm'`: straight to the peers, found through a DHT. `'relay'`: through a WebSocket relay, where UDP is
-   * blocked. `'disabled'`: local only, no network at all.
+   * blocked. `'auto'`: both at once; messages go straight where they can, and through the relay where and while they
+   * can't. `'disabled'`: local only, no network at all.
    */
   mode: 'hyperswarm' | 'relay' | 'auto' | 'disabled'
   /**
-   * `ws://` or `wss://`. Needed in mode `relay`. Several are one service: the first that answers is used, and peers meet
-   * only if whoever runs them has connected them with each other.
+   * `ws://` or `wss://`. Needed in the modes `relay` and `auto`. Several are one service: the first that answers is used,
+   * and peers meet only if whoever runs them has connected them with each other.
    */
   relayUrl?: string | string[]
   /**
@@ -21,7 +22,7 @@ export interface TransportConfig {
   timeoutMs: number
   /** Always on, whatever is written here: `false` is accepted with a warning. Default true. */
   encryption: boolean
-  /** DHT nodes to start from, instead of the public ones; mode `hyperswarm` only. */
+  /** DHT nodes to start from, instead of the public ones; modes `hyperswarm` and `auto`. */
   bootstrap?: { host: string; port: number }[]
   /** The identity of this peer on every transport; default a new random one. */
   keyPair?: NoiseKeyPair
