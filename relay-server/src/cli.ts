@@ -5,7 +5,7 @@ import { type Actions, type TokenRequest, makeCommand } from './cli/flags.ts'
 import { type CliLogger, makeLogger } from './cli/log.ts'
 import { readSecretFile, readSecrets, readTls, relayOptions } from './config/apply.ts'
 import { ConfigError, type Given, type Loaded, describeSettings, loadSettings } from './config/load.ts'
-import { variableOf } from './config/options.ts'
+import { OPTION_NAMES, type OptionName, variableOf } from './config/options.ts'
 import { type Relay, createRelay } from './relay.ts'
 import { signToken } from './tokens.ts'
 
@@ -25,11 +25,11 @@ const serve: Actions['serve'] = async (flags, fileFlag, check) => {
   const relay = await createRelay({ ...options, logger })
   // Also at log level warn or silent somebody wants to know where to connect.
   if (level === 'warn' || level === 'silent') console.log(relay.url)
-  obeySignals(relay, logger, given)
+  obeySignals(relay, logger, given, loaded)
 }
 
 /** SIGTERM and SIGINT drain, the second of them ends at once; SIGHUP reads again what may change while it runs. */
-function obeySignals(relay: Relay, logger: CliLogger, given: Given): void {
+function obeySignals(relay: Relay, logger: CliLogger, given: Given, started: Loaded): void {
   let stopping = false
   const stop = (): void => {
     if (stopping) process.exit(0)
@@ -41,12 +41,22 @@ function obeySignals(relay: Relay, logger: CliLogger, given: Given): void {
   process.on('SIGTERM', stop)
   process.on('SIGHUP', () => {
     try {
-      reload(relay, logger, loadSettings(given))
+      const loaded = loadSettings(given)
+      reload(relay, logger, loaded)
+      const waiting = OPTION_NAMES.filter((name) => !RELOADED.has(name) && !same(started, loaded, name))
+      if (waiting.length > 0) logger.warn({ options: waiting.join(', ') }, 'options have changed that need a restart')
       logger.info({}, 'configuration was read again')
     } catch (error) {
       logger.warn({ error: (error as Error).message }, 'configuration was not read again: the old one stays')
     }
   })
+}
+
+/** What SIGHUP changes, if only the content of the files. */
+const RELOADED = new Set<OptionName>(['tls-key', 'tls-cert', 'token-secret', 'token-secret-file', 'log-level'])
+
+function same(a: Loaded, b: Loaded, name: OptionName): boolean {
+  return JSON.stringify(a.settings[name]) === JSON.stringify(b.settings[name])
 }
 
 /** All or nothing: what cannot be used is found before anything is changed. */

@@ -46,9 +46,8 @@ export async function listen(options: ListenOptions, onRequest: RequestListener)
   return server
 }
 
-/** Uses another key and certificate for connections to come. @throws {RangeError} if they are of no use. */
+/** Uses another key and certificate, which have been checked, for connections to come. */
 export function replaceTls(server: Server, tls: TlsOptions): void {
-  checkTls(tls)
   ;(server as TlsServer).setSecureContext({ key: tls.key, cert: tls.cert })
 }
 

@@ -7,7 +7,7 @@ import { Clients } from './clients.ts'
 import { Cluster, type ClusterStats } from './cluster/cluster.ts'
 import { Connections } from './connections.ts'
 import { CLOSE_GRACE_MS, MAX_METRICS_CONNECTIONS, MAX_OTHER_CONNECTIONS } from './limits.ts'
-import { type ListenOptions, type TlsOptions, listen, replaceTls, urlOf } from './listener.ts'
+import { type ListenOptions, type TlsOptions, checkTls, listen, replaceTls, urlOf } from './listener.ts'
 import { Metrics } from './metrics.ts'
 import { Refusals } from './refusals.ts'
 import { type RelayOptions, type ResolvedOptions, resolveOptions, wholeNumber } from './relay-options.ts'
@@ -178,14 +178,17 @@ class Parts implements Relay {
   reload({ tls, tokenSecrets }: { tls?: TlsOptions; tokenSecrets?: readonly string[] }): void {
     const [server] = this.#servers
     if (tls !== undefined) {
-      if (this.#options.tls === undefined || server === undefined) {
+      if (this.#options.tls === undefined) {
         throw new RangeError('tls: the relay was started without. Start it again with a key and a certificate')
       }
-      replaceTls(server, tls)
+      checkTls(tls)
     }
-    if (tokenSecrets === undefined) return
-    if (this.#tokens === undefined) throw new RangeError('tokenSecrets: the relay was started without. Start it again')
-    this.#tokens.replace(tokenSecrets)
+    if (tokenSecrets !== undefined) {
+      if (this.#tokens === undefined)
+        throw new RangeError('tokenSecrets: the relay was started without. Start it again')
+      this.#tokens.replace(tokenSecrets)
+    }
+    if (tls !== undefined && server !== undefined) replaceTls(server, tls)
   }
 
   drain(): Promise<void> {

@@ -97,7 +97,7 @@ export const OPTIONS = {
   'max-bytes-per-second': {
     group: 'Limits',
     kind: 'bytes',
-    least: 1024,
+    least: 16384,
     most: 1099511627776,
     off: true,
     default: 'off',
