@@ -13,14 +13,17 @@ export class Crew implements AsyncDisposable {
   /** By peer and author: when the last event arrived. */
   readonly #heard: Map<string, number>[]
   readonly #acknowledged: string[] = []
-  /** Milliseconds between two events of one author at one peer, at most, since it was last asked. */
+  /** Milliseconds between two events of one author at one peer, at most, of those that know several relays. */
   #longestPause = 0
+  /** So many of the first know several. */
+  readonly #choosy: number
   #arrived: (() => void)[] = []
   readonly #stop = new AbortController()
   readonly #working: Promise<void>[] = []
 
-  private constructor(databases: Database[]) {
+  private constructor(databases: Database[], choosy: number) {
     this.#databases = databases
+    this.#choosy = choosy
     this.#told = databases.map(() => new Map())
     this.#heard = databases.map(() => new Map())
     databases.forEach((database, peer) => {
@@ -28,13 +31,13 @@ export class Crew implements AsyncDisposable {
     })
   }
 
-  /** One peer for each list of relays. */
+  /** One peer for each list of relays, those with several first. */
   static async open(relayUrls: string[][]): Promise<Crew> {
     const databaseId = `crew ${randomBytes(8).toString('hex')}`
     const databases = await Promise.all(
       relayUrls.map((relayUrl) => open({ databaseId, path: ':memory:', transport: { mode: 'relay', relayUrl } })),
     )
-    return new Crew(databases)
+    return new Crew(databases, relayUrls.findLastIndex(({ length }) => length > 1) + 1)
   }
 
   get size(): number {
@@ -61,7 +64,7 @@ export class Crew implements AsyncDisposable {
     while (!isMet()) await this.#nextArrival()
   }
 
-  /** The longest pause since the last call. */
+  /** The longest pause that ended since the last call. */
   takeLongestPause(): number {
     const longest = this.#longestPause
     this.#longestPause = 0
@@ -99,7 +102,9 @@ export class Crew implements AsyncDisposable {
     const heard = this.#heard[peer] as Map<string, number>
     const now = performance.now()
     const before = heard.get(event.author)
-    if (before !== undefined) this.#longestPause = Math.max(this.#longestPause, now - before)
+    const author = this.#databases.findIndex(({ author }) => author === event.author)
+    const counts = before !== undefined && peer < this.#choosy && author < this.#choosy
+    if (counts) this.#longestPause = Math.max(this.#longestPause, now - before)
     heard.set(event.author, now)
     for (const resolve of this.#arrived.splice(0)) resolve()
   }

@@ -62,6 +62,12 @@ class Talker implements AsyncDisposable {
     return Number(kib) * 1024
   }
 
+  /** Milliseconds of processor time that it has used, to 10. */
+  get cpuMs(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  }
+
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
     if (!this.ended) this.child.kill(signal)
     return this.#exit

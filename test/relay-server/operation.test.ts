@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { type Socket, connect } from 'node:net'
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { DROPS } from '../../relay-server/src/cluster/drops.ts'
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from '../../relay-server/src/frames.ts'
@@ -49,6 +49,20 @@ describe('health, readiness and metrics', () => {
     expect((await scrape(metricsUrl)).get('peerlog_relay_clients')).toBe(0)
     expect((await fetchText(metricsUrl.replace('metrics', 'readyz'))).status).toBe(200)
     expect(await refusedWith(metricsUrl.replace('http', 'ws')).catch(String)).not.toMatchObject({ status: 101 })
+  })
+
+  test('a relay whose metrics port is taken does not start, and leaves its own port free', async () => {
+    await start()
+    const { port } = relay
+    const second = createServer().listen(0, '127.0.0.1')
+    await once(second, 'listening')
+    const own = (second.address() as AddressInfo).port
+    second.close()
+    await once(second, 'close')
+    const options = { port: own, host: '127.0.0.1', metrics: { port } }
+    await expect(createRelay(options)).rejects.toThrow(`port ${port} is already in use`)
+    await using again = await createRelay({ port: own, host: '127.0.0.1' })
+    expect(again.port).toBe(own)
   })
 
   test('they count what happened', async () => {

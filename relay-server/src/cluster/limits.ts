@@ -23,7 +23,9 @@ export const MAX_MISSED_BEATS = 3
 /** Other instances that are known at the same time. */
 export const MAX_INSTANCES = 64
 /** Heartbeats for which an OFFER holds its place, and for which a SEEK can be answered. */
-export const OFFER_BEATS = 2
+export const OFFER_BEATS = 5
+/** Heartbeats for which a member that has nobody is looked for again, each time after twice as many. */
+export const LONELY_SEEK_BEATS = 32
 /** OFFERs to one instance that wait for an answer. */
 export const MAX_OFFERS_PER_INSTANCE = 1024
 /** SEEK frames of this instance at once, and per second after that. */

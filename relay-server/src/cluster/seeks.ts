@@ -1,20 +1,19 @@
 import { Bucket } from '../bucket.ts'
 import type { Member } from '../room.ts'
 import { MAX_WANTED, type SeekFrame } from './bus-frames.ts'
-import { OFFER_BEATS, SEEKS_PER_SECOND, SEEK_BURST, SEEK_INTERVAL_MS } from './limits.ts'
+import { LONELY_SEEK_BEATS, OFFER_BEATS, SEEKS_PER_SECOND, SEEK_BURST, SEEK_INTERVAL_MS } from './limits.ts'
 
 interface Sought {
   member: Member
-  /** Heartbeats since the SEEK. */
+  /** Heartbeats since it began to look. */
   age: number
-  isSecond: boolean
 }
 
 /** The members that look for pairs on other instances, at a bounded rate. */
 export class Seeks {
   readonly #send: (member: Member, frame: SeekFrame) => void
-  /** Those whose turn has not come yet; true: for the second time. */
-  readonly #queue = new Map<Member, boolean>()
+  /** Those whose turn has not come yet, and for how many heartbeats they have been looking. */
+  readonly #queue = new Map<Member, number>()
   /** Those who may get an OFFER, by number. */
   readonly #sought = new Map<number, Sought>()
   readonly #rate: Bucket = new Bucket(SEEKS_PER_SECOND, SEEK_BURST)
@@ -25,7 +24,7 @@ export class Seeks {
   }
 
   add(member: Member): void {
-    this.#queue.set(member, false)
+    this.#queue.set(member, 0)
     if (this.#timer === undefined) this.#pump()
   }
 
@@ -35,12 +34,17 @@ export class Seeks {
     return member === undefined || member.index === -1 ? undefined : member
   }
 
-  /** Those who found nobody ask once more: word of a new subscription travels slowly among the servers of NATS. */
+  /**
+   * Those who found nobody ask again after 1, 2, 4 … heartbeats: word of a new subscription travels slowly among the
+   * servers of NATS, and what is under way may be lost.
+   */
   beat(): void {
     for (const [number, sought] of this.#sought) {
-      const { member, isSecond } = sought
-      if (++sought.age > OFFER_BEATS || member.index === -1) this.#sought.delete(number)
-      else if (!isSecond && member.paired.size === 0) this.#queue.set(member, true)
+      const { member } = sought
+      const age = ++sought.age
+      const patience = member.paired.size === 0 ? LONELY_SEEK_BEATS : OFFER_BEATS
+      if (age > patience || member.index === -1) this.#sought.delete(number)
+      else if (member.paired.size === 0 && Number.isInteger(Math.log2(age))) this.#queue.set(member, age)
     }
     if (this.#timer === undefined) this.#pump()
   }
@@ -54,7 +58,7 @@ export class Seeks {
 
   #pump(): void {
     this.#timer = undefined
-    for (const [member, isSecond] of this.#queue) {
+    for (const [member, age] of this.#queue) {
       const { number, announce, connect } = member
       const wanted = member.index === -1 ? 0 : Math.min(member.wanted, MAX_WANTED)
       if (wanted > 0 && !this.#rate.tryTake(1)) {
@@ -63,7 +67,7 @@ export class Seeks {
       }
       this.#queue.delete(member)
       if (wanted === 0) continue
-      this.#sought.set(number, { member, age: 0, isSecond })
+      this.#sought.set(number, { member, age })
       this.#send(member, { kind: 'seek', member: number, announce, connect, wanted })
     }
   }
