@@ -38,6 +38,7 @@ class MemoryTransport implements Transport {
   readonly #id: string
   readonly #peers: Set<MemoryTransport>
   readonly #topics: Map<string, TopicState> = new Map()
+  #suspended = false
   #disconnected = false
 
   constructor(peers: Set<MemoryTransport>, keyPair: NoiseKeyPair) {
@@ -58,7 +59,7 @@ class MemoryTransport implements Transport {
     if (this.#disconnected) throw new PeerlogError('CLOSED', 'The transport has been disconnected')
     const found = new Map<string, PeerInfo>()
     for (const peer of this.#peers) {
-      if (peer.#id === this.#id || !peer.#state(topic).announced) continue
+      if (peer.#id === this.#id || peer.#suspended || !peer.#state(topic).announced) continue
       const connected = [...this.#topics.values()].some((state) => state.channels.has(peer.#id))
       found.set(peer.#id, { id: peer.#id, address: 'memory', connected })
     }
@@ -68,6 +69,27 @@ class MemoryTransport implements Transport {
   connect(topic: Topic, options: { signal?: AbortSignal } = {}): AsyncIterable<Connection> {
     assertTopic(topic)
     return { [Symbol.asyncIterator]: () => this.#iterate(topic, options.signal) }
+  }
+
+  refresh(topic: Topic): void {
+    assertTopic(topic)
+    const state = this.#state(topic)
+    for (const timer of state.waiting.values()) clearTimeout(timer)
+    state.waiting.clear()
+    this.#meet(topic)
+  }
+
+  async suspend(): Promise<void> {
+    this.#suspended = true
+    const channels = [...this.#topics.values()].flatMap((state) => [...state.channels.values()])
+    await within(GOODBYE_MS, Promise.all(channels.map((channel) => channel.close('suspended'))))
+    for (const channel of channels) channel.abort()
+  }
+
+  async resume(): Promise<void> {
+    if (!this.#suspended) return
+    this.#suspended = false
+    for (const { topic } of this.#topics.values()) this.refresh(topic)
   }
 
   async disconnect(): Promise<void> {
@@ -125,6 +147,7 @@ class MemoryTransport implements Transport {
     const theirs = peer.#state(topic)
     if (this.#id === peer.#id || ours.feed === null || theirs.feed === null) return
     if (!ours.announced && !theirs.announced) return
+    if (this.#suspended || peer.#suspended) return
     if (ours.channels.has(peer.#id) || theirs.channels.has(this.#id)) return
     if (ours.waiting.has(peer.#id) || theirs.waiting.has(this.#id)) return
     const handshakeHash = randomBytes(HANDSHAKE_HASH_BYTES)

@@ -4,6 +4,8 @@ import type HyperDHT from 'hyperdht'
 const LOOK_MS = 250
 /** Looks in a row, with questions out and no answer among them, after which UDP counts as blocked: 2.5 s. */
 const SILENT_LOOKS = 10
+/** Milliseconds between two looks from which on they do not count: an answer may be there, and we too busy to hear it. */
+const LATE_MS = 750
 /** Milliseconds between two questions that are asked only to learn that UDP is open again. */
 const PROBE_MS = 1000
 
@@ -21,6 +23,7 @@ export class Reachability {
   #questions = 0
   /** Looks since the first question that has had no answer. */
   #silentLooks = 0
+  #lookedAt = 0
   #blocked = false
   #answered = false
   #probedAt = -Infinity
@@ -67,9 +70,11 @@ export class Reachability {
   }
 
   #look(): void {
-    if (this.#hear()) return
-    if (this.#asked === this.#questions) return
-    this.#silentLooks++
+    const now = performance.now()
+    const isLate = now - this.#lookedAt > LATE_MS
+    this.#lookedAt = now
+    if (this.#hear() || this.#asked === this.#questions) return
+    if (!isLate) this.#silentLooks++
     if (this.#silentLooks < SILENT_LOOKS) return
     this.#blocked = true
     this.#answered = false
