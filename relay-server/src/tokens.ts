@@ -8,9 +8,8 @@
  * | `sub`    | optional: who it was given to, for the log                                      |
  * | `nbf`    | optional: second since 1970 before which it is not valid                        |
  *
- * The key is the UTF-8 text of a secret. Tokens come as `Authorization: Bearer TOKEN`; as a second WebSocket subprotocol
- * `peerlog-token.TOKEN` from browsers, which can set no header; or as the password of `Authorization: Basic`, which is
- * how a URL `wss://any:TOKEN@host` arrives.
+ * The key is the UTF-8 text of a secret. Tokens come as `Authorization: Bearer TOKEN`, or as a second WebSocket
+ * subprotocol `peerlog-token.TOKEN` from browsers, which can set no header.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { SignJWT, errors, jwtVerify } from 'jose'
@@ -93,12 +92,8 @@ export async function signToken(secret: string, { topics, expiresAt, subject }: 
 }
 
 function presented(headers: IncomingHttpHeaders): string | undefined {
-  const [, scheme, credentials = ''] = /^(bearer|basic) +(\S+)$/i.exec(headers.authorization ?? '') ?? []
-  if (scheme?.toLowerCase() === 'bearer') return credentials
-  if (scheme !== undefined) {
-    const pair = Buffer.from(credentials, 'base64').toString()
-    return pair.slice(pair.indexOf(':') + 1)
-  }
+  const [, bearer] = /^bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+  if (bearer !== undefined) return bearer
   const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? []
   return offered.find((name) => name.startsWith(TOKEN_SUBPROTOCOL))?.slice(TOKEN_SUBPROTOCOL.length)
 }
