@@ -6,3 +6,10 @@ export type { MemoryNetwork } from './transport/memory.ts'
 export { faultyTransport } from './transport/faults/faulty-transport.ts'
 export type { FaultyTransport, FaultyTransportOptions } from './transport/faults/faulty-transport.ts'
 export type { FaultKind, Faults, Injection, When } from './transport/faults/faults.ts'
+export { replicationConformance } from './testing/replication/conformance.ts'
+export type {
+  ReplicationConformanceOptions,
+  ReplicationPlace,
+  ReplicationRun,
+} from './testing/replication/conformance.ts'
+export type { FaultClass } from './testing/replication/fault-classes.ts'
