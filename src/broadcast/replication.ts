@@ -183,6 +183,8 @@ export class Replication implements LinkHandlers {
   }
 
   async #serve(connection: Connection, transport: string): Promise<void> {
+    // Delivered twice it is one connection all the same: two sessions would talk into each other.
+    for (const link of this.#links) if (link.connection === connection) return
     const isClosing = this.#abort.signal.aborted
     if (isClosing || this.#bans.isBanned(connection.peerId, this.now())) {
       await connection.close(isClosing ? 'closing' : 'banned')
