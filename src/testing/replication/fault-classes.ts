@@ -27,8 +27,8 @@ export interface FaultClassEntry {
 }
 
 /** Mean chances of a message; a run with few messages has few faults, one with many has many. */
-const RARELY = 0.02
-const OFTEN = 0.1
+const RARELY = 0.06
+const OFTEN = 0.2
 
 const between = (random: () => number, least: number, most: number): number =>
   Math.floor(least + random() * (most - least + 1))

@@ -8,13 +8,13 @@ import { faultyTransport } from '../../transport/faults/faulty-transport.ts'
 import type { NoiseKeyPair, Transport } from '../../transport/transport.ts'
 import type { News } from './news.ts'
 
-/** An event that was appended, and what its author held at that time. */
+/** An event that was appended, and what its author had seen at that time. */
 export interface Written {
   id: string
   author: string
   seq: number
   data: unknown
-  /** Lengths of the logs there, by author. */
+  /** Lengths of the logs there, by author, without what waited for its causes. */
   seen: ReadonlyMap<string, number>
 }
 
@@ -112,7 +112,8 @@ export class Replica {
   /** Appends one event, or several at once if there is a size for more than one. Not awaited: see `flushed`. */
   append(sizes: readonly number[]): void {
     const { db } = this
-    const seen = db.frontier()
+    const waiting = db.waiting()
+    const seen = new Map([...db.frontier()].map(([author, length]) => [author, length - (waiting.get(author) ?? 0)]))
     const items = sizes.map((size) => ({
       subject: `${this.name}/events`,
       data: { n: this.#count++, from: this.name, text: 'x'.repeat(size) },

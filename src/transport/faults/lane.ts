@@ -72,11 +72,13 @@ export class Lane {
   push(message: Uint8Array): Promise<void> {
     if (this.#ended) return Promise.reject(laneClosed())
     this.#bytes += message.length + MESSAGE_COST_BYTES
-    this.#queue.push({ message, due: this.#due(message.length) })
+    const due = this.#due(message.length)
     const room = new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }))
     // Senders need not wait: the lane's end must not become an unhandled rejection.
     room.catch(() => {})
-    this.#settle()
+    this.#queue.push({ message, due })
+    // One that can go at once is waited for, with what holds it up; one on its way only takes up room.
+    if (due > performance.now()) this.#settle()
     return room
   }
 
