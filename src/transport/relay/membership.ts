@@ -193,6 +193,8 @@ export class Membership {
     iteration.connections.delete(connection)
     if (this.connections.get(peerId) === connection) this.connections.delete(peerId)
     if (performance.now() - since >= HEALTHY_MS) this.#backoff.reset()
+    // Whoever did not close it looks at once; but both may have closed it, and then nobody else will.
+    if (connection.closedHere && this.#iteration === iteration) this.#joinAfter(LONELY_REJOIN_MS)
     return !connection.closedHere
   }
 
