@@ -2,7 +2,7 @@
 export const END_REASONS = [
   /** One side closed its database or transport. */
   'closing',
-  /** No proof, in time, of knowing the database and its secret. */
+  /** No proof of knowing the database and its secret. */
   'not-admitted',
   'other-version',
   /** Bytes that are no message, or a message out of turn. */

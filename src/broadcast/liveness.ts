@@ -51,7 +51,8 @@ export class Liveness {
   /** @param owes whether the peer has announced events and sends none. */
   violation(phase: 'hello' | 'meeting' | 'open', owes: boolean, now: number): Violation | null {
     if (phase === 'hello' && now - this.#stepAt >= ADMISSION_TIMEOUT_MS) {
-      return { reason: 'not-admitted', detail: 'did not prove in time that it knows the database' }
+      // Nothing at all has come: of a half-open connection that is no offence, and its peer is to be let in again.
+      return { reason: 'silence', detail: 'did not prove in time that it knows the database' }
     }
     const silent = now - this.#heardAt
     if (silent >= SILENCE_TIMEOUT_MS) return { reason: 'silence', detail: 'has not been heard of' }

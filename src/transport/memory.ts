@@ -169,7 +169,8 @@ class MemoryTransport implements Transport {
     if (state.feed === null) return
     const timer = setTimeout(() => {
       state.waiting.delete(peer.#id)
-      if (this.#peers.has(peer)) this.#meetPeer(state.topic, peer)
+      // It may have come back meanwhile, as another transport with the same identity.
+      this.#meet(state.topic)
     }, RECONNECT_MIN_MS)
     state.waiting.set(peer.#id, timer)
   }

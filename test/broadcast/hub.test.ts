@@ -4,7 +4,7 @@ import { PeerlogError } from '../../src/base/errors.ts'
 import { BanList } from '../../src/broadcast/ban-list.ts'
 import { SyncBroadcaster } from '../../src/broadcast/sync-broadcaster.ts'
 import type { Missed, SyncEvent } from '../../src/broadcast/sync-event.ts'
-import { randomFrom } from './world.ts'
+import { dice } from '../../src/base/dice.ts'
 
 function upsert(id: number): SyncEvent {
   return { type: 'NodeUpsert', id: String(id) }
@@ -33,7 +33,7 @@ describe('SyncBroadcaster as a hub', () => {
   })
 
   it('gives subscribers of any speed everything, or the exact number they missed', async () => {
-    const random = randomFrom(3)
+    const random = dice(3)
     const hub = new SyncBroadcaster()
     const total = 3000
     const readers = [1, 2, 3, 7, 100, 1024].map((capacity) => {

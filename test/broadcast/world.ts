@@ -4,6 +4,7 @@
  * anything left to say.
  */
 import { expect } from 'vitest'
+import { dice } from '../../src/base/dice.ts'
 import { ClaimTable } from '../../src/broadcast/claims.ts'
 import type { EndReason } from '../../src/broadcast/end-reason.ts'
 import { isOffence } from '../../src/broadcast/end-reason.ts'
@@ -24,18 +25,6 @@ export const DATABASE = 'world'
 export const keys: DatabaseKeys = await deriveDatabaseKeys(DATABASE)
 /** When every world begins. */
 export const START = 1_760_000_000_000
-
-/** mulberry32: numbers from 0 up to 1, the same for the same seed. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 export function newEvent(data: unknown, subject = 'a'): NewEvent {
   return { subject, type: '', data, encoded: encodeData(data) }
@@ -59,7 +48,7 @@ export class World {
   #authors = 0
 
   constructor(options: WorldOptions = {}) {
-    this.random = randomFrom(options.seed ?? 1)
+    this.random = dice(options.seed ?? 1)
     this.pipeBytes = options.pipeBytes ?? 1 << 20
   }
 

@@ -7,7 +7,7 @@ import { EventStore } from '../../src/store/event-store.ts'
 import { memoryNetwork } from '../../src/testing.ts'
 import { deriveTopic } from '../../src/topic/topic.ts'
 import { DATABASE, expectSound, sealed, SEED, tempFolder } from '../store/stores.ts'
-import { dice } from './dice.ts'
+import { dice } from '../../src/base/dice.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const lines: string[] = []

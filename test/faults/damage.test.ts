@@ -17,7 +17,7 @@ import {
   tempFile,
   tempFolder,
 } from '../store/stores.ts'
-import { dice } from './dice.ts'
+import { dice } from '../../src/base/dice.ts'
 
 // Whatever is done to the bytes of a file, nobody gets an event from it that was never written, and no other replica is
 // brought to store one.

@@ -17,7 +17,7 @@ import {
   SEED,
   tempFolder,
 } from '../store/stores.ts'
-import { dice } from './dice.ts'
+import { dice } from '../../src/base/dice.ts'
 import type { Fault } from './victims.ts'
 import { inPairs, noShim, Victim } from './victims.ts'
 import { integrity, Ledger } from './ledger.ts'

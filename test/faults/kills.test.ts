@@ -15,7 +15,7 @@ import {
   tempFile,
   tempFolder,
 } from '../store/stores.ts'
-import { dice } from './dice.ts'
+import { dice } from '../../src/base/dice.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 import { integrity, Ledger, show } from './ledger.ts'
 import type { Fault } from './victims.ts'

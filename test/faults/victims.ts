@@ -43,11 +43,9 @@ function compiled(name: string): string {
   const target = path.join(workshop, `${name}.mjs`)
   if (fs.existsSync(target)) return target
   const source = tsBlankSpace(fs.readFileSync(path.join(FIXTURES, `${name}.ts`), 'utf8'))
-  const script = source
-    .replaceAll(/'\.\.\/\.\.\/\.\.\/src\/([^']+)\.ts'/g, (_, module: string) => built(`${module}.js`))
-    .replaceAll("'../dice.ts'", "'./dice.mjs'")
-  const dice = tsBlankSpace(fs.readFileSync(path.join(import.meta.dirname, 'dice.ts'), 'utf8'))
-  fs.writeFileSync(path.join(workshop, 'dice.mjs'), dice)
+  const script = source.replaceAll(/'\.\.\/\.\.\/\.\.\/src\/([^']+)\.ts'/g, (_, module: string) =>
+    built(`${module}.js`),
+  )
   fs.writeFileSync(target, script)
   return target
 }

@@ -84,7 +84,7 @@ const slow = (scene: Scene, victim: Peer, onRepeat: (bytes: number) => void): Re
       },
       refused: 'stalled',
     },
-    'says nothing': { script: (raw) => raw.listen(), refused: 'not-admitted' },
+    'says nothing': { script: (raw) => raw.listen(), refused: null },
     'asks and never reads': {
       script: async (raw) => {
         await raw.meet()

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { dice } from '../faults/dice.ts'
+import { dice } from '../../src/base/dice.ts'
 import { Crew } from './cluster-crew.ts'
 import { Fleet } from './cluster-stage.ts'
 

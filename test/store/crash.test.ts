@@ -3,7 +3,7 @@ import path from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { SCHEMA_VERSION } from '../../src/store/schema.ts'
-import { dice } from '../faults/dice.ts'
+import { dice } from '../../src/base/dice.ts'
 import { integrity } from '../faults/ledger.ts'
 import { startChild } from './children.ts'
 import {

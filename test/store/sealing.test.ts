@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../../src/base/limits.ts'
 import type { DatabaseKeys } from '../../src/event/keys.ts'
-import { dice } from '../faults/dice.ts'
+import { dice } from '../../src/base/dice.ts'
 import { integrity } from '../faults/ledger.ts'
 import { everything, expectSound, item, open, openStore, runsOf, sealed, SEED, tempFile } from './stores.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Connection } from '../transport.ts'
 import type { ConformanceCase } from './conformance.ts'
-import { bytes, drain, numbered, numberOf, rejectsWith } from './stage.ts'
+import { bytes, drain, meet, numberOf, numbered, rejectsWith, talk } from './stage.ts'
 
 export function closingCases(): ConformanceCase[] {
   return [
@@ -94,6 +94,16 @@ export function closingCases(): ConformanceCase[] {
         assert.notDeepEqual(again.handshakeHash, ab.handshakeHash)
         await again.send(numbered(3))
         assert.equal(numberOf(await back.receive()), 3)
+      },
+    },
+    {
+      name: 'a connection that both sides close at once is made anew',
+      run: async (stage) => {
+        const { toA, toB, ab, ba } = await stage.pair()
+        await Promise.all([ab.close('enough'), ba.close('enough')])
+        const { ab: again, ba: back } = await meet(toB, toA)
+        assert.notDeepEqual(again.handshakeHash, ab.handshakeHash)
+        await talk(again, back)
       },
     },
   ]

@@ -33,6 +33,7 @@ export class TopicPaths {
   readonly #peers = new Map<string, PeerLives<ChildTransport>>()
   /** Paths that are shaking hands, the oldest first: whose, and since when. */
   readonly #handshakes = new Map<number, { peer: PeerLives<ChildTransport>; since: number }>()
+  readonly #taken = new WeakSet<Connection>()
   readonly #abort = new AbortController()
   #iterations: Promise<unknown> = Promise.resolve()
   readonly #handshakeMs: number
@@ -136,6 +137,9 @@ export class TopicPaths {
   }
 
   async #serve(child: ChildTransport, connection: Connection): Promise<void> {
+    // Delivered twice it is one connection all the same: two paths would take each other's words.
+    if (this.#taken.has(connection)) return
+    this.#taken.add(connection)
     if (this.feed.ended || this.isSuspended || !this.#makeRoom()) return connection.close()
     const { peerId } = connection
     let peer = this.#peers.get(peerId)
