@@ -104,10 +104,7 @@ function check(config: unknown): CheckedConfig {
   }
   const result = v.safeParse(Config, config)
   if (!result.success) throw explained(result.issues[0])
-  const { mode, relayUrl, relayToken } = result.output
-  if (relayToken !== undefined && mode !== 'relay' && mode !== 'auto') {
-    throw invalid(`relayToken is given, but mode '${mode ?? 'hyperswarm'}' uses no relay`, 'Leave it out')
-  }
+  const { mode, relayUrl } = result.output
   if (mode === undefined && relayUrl !== undefined) {
     throw invalid('relayUrl is given without a mode', "Write { mode: 'relay', relayUrl } to use the relay")
   }
@@ -124,7 +121,8 @@ function explained(issue: v.InferIssue<typeof Config>): PeerlogError {
     return invalid(`There is no field ${where}`, WANTED[field])
   }
   const missing = found === undefined ? 'is missing' : `is ${shown(found)}`
-  return invalid(`${where} ${missing}`, WANTED[field])
+  // It is a secret, even if it has been mistyped.
+  return invalid(field === 'relayToken' ? 'relayToken is no token' : `${where} ${missing}`, WANTED[field])
 }
 
 function relayUrls(given: string | string[] | undefined, mode: string): string[] {

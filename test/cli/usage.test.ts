@@ -8,10 +8,12 @@ const terminal = new Terminal()
 test('--help shows the commands and examples, and so does every command', async () => {
   const { code, stdout, stderr } = await terminal.run(['--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  for (const word of ['send', 'recv', 'interactive', 'log', 'peers', 'new-author', 'Examples'])
+  for (const word of ['send', 'recv', 'interactive', 'log', 'peers', 'doctor', 'new-author', 'Examples'])
     expect(stdout).toContain(word)
   const helps = await Promise.all(
-    ['send', 'recv', 'interactive', 'log', 'peers', 'new-author'].map((name) => terminal.run([name, '--help'])),
+    ['send', 'recv', 'interactive', 'log', 'peers', 'doctor', 'new-author'].map((name) =>
+      terminal.run([name, '--help']),
+    ),
   )
   for (const help of helps) {
     expect(help.code).toBe(0)
@@ -38,6 +40,16 @@ describe('wrong usage ends with 2 and says what was meant', () => {
       'a relay that is not used',
       ['recv', '-k', 'x', '--relay', 'ws://a', '--transport', 'hyperswarm'],
       /--transport relay/,
+    ],
+    [
+      'a token for no relay',
+      ['recv', '-k', 'x', '--relay-token', 't'],
+      /--relay-token is given, but no relay\n {2}Say which: --relay/,
+    ],
+    [
+      'a token that is none',
+      ['recv', '-k', 'x', '--relay', 'ws://127.0.0.1:1', '--relay-token', 'two words'],
+      /relayToken is no token\n {2}Write the token as whoever runs the relay gave it/,
     ],
     ['an http relay', ['recv', '-k', 'x', '--relay', 'http://127.0.0.1:1'], /Write 'ws:\/\/127\.0\.0\.1:1'/],
     ['no network, and a relay', ['recv', '-k', 'x', '--transport', 'disabled', '--relay', 'ws://a'], /Leave out/],

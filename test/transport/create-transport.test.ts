@@ -29,6 +29,16 @@ describe('createTransport', () => {
     }
   })
 
+  test('takes a token for the relay, and does not repeat one that is none', () => {
+    for (const relayToken of ['abc.def', () => 'abc', async () => 'abc']) {
+      expect(createTransport({ mode: 'relay', relayUrl: 'ws://127.0.0.1:1', relayToken }).name).toBe('relay')
+    }
+    for (const relayToken of ['my secret', '', 'a\nb', 'x'.repeat(5000), 5]) {
+      const message = refusal({ mode: 'relay', relayUrl: 'ws://127.0.0.1:1', relayToken })
+      expect(message).toMatch(/^relayToken is no token\. Write the token as whoever runs the relay gave it/)
+    }
+  })
+
   test('takes an identity for every mode', () => {
     const identity = keyPair()
     for (const mode of ['hyperswarm', 'relay'] as const) {

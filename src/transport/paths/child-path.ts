@@ -78,8 +78,12 @@ export class ChildPath<C extends Child> {
 
   /** Idempotent; resolves when the connection is closed. */
   end(reason: string): Promise<void> {
-    if (this.#ended !== null) return this.#ended
     if (reason !== '') this.send(encodeEnd(reason))
+    return this.#close(reason)
+  }
+
+  #close(reason: string): Promise<void> {
+    if (this.#ended !== null) return this.#ended
     this.#isLost = false
     this.#ended = this.connection.close(reason)
     return this.#ended
@@ -87,7 +91,8 @@ export class ChildPath<C extends Child> {
 
   #onFrame(frame: Frame | string): void {
     if (typeof frame !== 'string' && frame.type === END) {
-      void this.end('')
+      // For the same reason: the transport is to know whether the peer is still wanted.
+      void this.#close(frame.reason)
       return
     }
     const violation = typeof frame === 'string' ? frame : this.#owner.onFrame(this, frame)

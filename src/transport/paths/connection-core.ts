@@ -12,6 +12,7 @@ import {
   PATHS_WINDOW_BYTES,
   REFRESH_MS,
 } from './limits.ts'
+import { SUPERSEDED } from '../transport.ts'
 import { PathState } from './path-state.ts'
 import { ReceiveBuffer } from './receive-buffer.ts'
 import { SendBuffer } from './send-buffer.ts'
@@ -394,7 +395,7 @@ export class ConnectionCore {
     if (current === null || this.#dropAt > now) return
     for (const path of this.#paths.values()) {
       if (!this.#isSuperseded(path, current)) continue
-      this.#outputs.push({ type: 'drop', path: path.id, reason: 'superseded' })
+      this.#outputs.push({ type: 'drop', path: path.id, reason: SUPERSEDED })
       this.detach(path.id, false, now)
     }
   }

@@ -1,5 +1,5 @@
 import { equalBytes } from '../../base/bytes.ts'
-import type { Path } from '../transport.ts'
+import { type Path, SUPERSEDED } from '../transport.ts'
 import { within } from '../within.ts'
 import type { Child, ChildPath } from './child-path.ts'
 import { ATTACH, ATTACHED, BEGIN, encodeAttach, encodeBare, encodeBegin, encodeReceived, REJECT } from './frames.ts'
@@ -180,7 +180,7 @@ export class PeerPaths<C extends Child> {
   #onBegin(entry: Entry<C>, count: number): null {
     if (count <= this.#count) {
       // Later ones were faster, on other paths.
-      void entry.path.end('superseded')
+      void entry.path.end(SUPERSEDED)
       return null
     }
     this.#count = count
