@@ -13,6 +13,7 @@ import {
   REFRESH_MS,
 } from './limits.ts'
 import { SUPERSEDED } from '../transport.ts'
+import { bestPath, worstPath } from './path-choice.ts'
 import { PathState } from './path-state.ts'
 import { ReceiveBuffer } from './receive-buffer.ts'
 import { SendBuffer } from './send-buffer.ts'
@@ -104,17 +105,9 @@ export class ConnectionCore {
     return this.#current?.suspect !== false
   }
 
-  get pathCount(): number {
-    return this.#paths.size
-  }
-
   /** The path that can best be done without: the oldest of the worst that are not in use; null if there is none. */
   get dispensable(): number | null {
-    let worst: PathState | null = null
-    for (const path of this.#paths.values()) {
-      if (path !== this.#current && (worst === null || path.rank > worst.rank)) worst = path
-    }
-    return worst?.id ?? null
+    return worstPath(this.#paths.values(), this.#current)?.id ?? null
   }
 
   // ---- in ---------------------------------------------------------------------------------------------------------
@@ -271,7 +264,9 @@ export class ConnectionCore {
         return accepted.detail
       case 'close': {
         const at = this.#ackPath
-        if (at !== null) this.#sendTo(at, encodeReceived(ACK, this.#receive.acknowledge()))
+        if (at !== null) {
+          this.#outputs.push({ type: 'send', path: at.id, bytes: encodeReceived(ACK, this.#receive.acknowledge()) })
+        }
         this.#end(accepted.reason, false)
         return null
       }
@@ -334,15 +329,11 @@ export class ConnectionCore {
     return this.#theirs ?? this.#current
   }
 
-  #sendTo(path: PathState, bytes: Buffer): void {
-    this.#outputs.push({ type: 'send', path: path.id, bytes })
-  }
-
   // ---- paths ------------------------------------------------------------------------------------------------------
 
   #choose(now: number): void {
     const current = this.#current
-    const best = this.#best(now)
+    const best = bestPath(this.#paths.values(), this.#current, now)
     if (best === null || best === current) {
       this.#isMoving = false
       return
@@ -351,27 +342,6 @@ export class ConnectionCore {
     if (current.suspect || !this.#isBetter(best)) return
     if (this.#send.inFlight) this.#isMoving = true
     else this.#use(best, now)
-  }
-
-  /** Of those that work, the best; of equals the one in use, or else the newest. */
-  #best(now: number): PathState | null {
-    let best: PathState | null = null
-    for (const path of this.#paths.values()) {
-      if (best === null || this.#beats(path, best, now)) best = path
-    }
-    return best
-  }
-
-  #beats(path: PathState, best: PathState, now: number): boolean {
-    if (path.suspect !== best.suspect) return best.suspect
-    const current = this.#current
-    // While the one in use works, others must have proved themselves.
-    if (current?.suspect === false && (path === current || best === current)) {
-      const other = path === current ? best : path
-      if (other.eligibleAt > now) return path === current
-    }
-    if (path.rank !== best.rank) return path.rank < best.rank
-    return best !== current
   }
 
   #isBetter(path: PathState): boolean {
