@@ -31,21 +31,20 @@ export class Home {
   readonly nat: Nat
   /** The namespace that peers run in. */
   readonly host: string
-  /** How others see it. */
-  readonly publicHost: string
   readonly #router: string
   readonly #gateway: string
+  readonly #number: number
 
   constructor(options: { nat: Nat; number: number; host: string; router: string; internet: string }) {
     const { nat, number, host, router, internet } = options
     this.nat = nat
     this.host = host
     this.#router = router
+    this.#number = number
     const wan = `8.0.0.${100 + number}`
     // Behind NATs all are alike, as real homes are.
     const net = nat === 'open' ? `8.1.${number}` : '192.168.1'
     this.#gateway = `${net}.1`
-    this.publicHost = nat === 'open' ? `${net}.2` : wan
     ip(
       null,
       `link add wan netns ${router} type veth peer name home${number} netns ${internet}
@@ -105,6 +104,17 @@ export class Home {
   /** Puts it back. */
   plug(): void {
     ip(this.host, `link set eth0 up\nroute add default via ${this.#gateway}`)
+  }
+
+  /** Gives the router another address, as a provider does overnight: what its NAT knew is forgotten. */
+  renumber(): void {
+    const [before, after] = [`8.0.0.${100 + this.#number}`, `8.0.0.${150 + this.#number}`]
+    ip(
+      this.#router,
+      `address del ${before}/24 dev wan
+       address add ${after}/24 dev wan
+       route replace default via 8.0.0.1`,
+    )
   }
 
   traffic(): Traffic {

@@ -1,11 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { OpenOptions, SyncEvent } from '../../src/index.ts'
+import type { Path } from '../../src/transport/transport.ts'
 import type { Arrival, Command, Report, State } from './fixtures/peer.ts'
 
 export type PeerOptions = Pick<OpenOptions, 'databaseId' | 'transport'>
 type ReportOf<T extends Report['type']> = Extract<Report, { type: T }>
 type SyncEventType = SyncEvent['type']
+
+const PATH_EVENTS: ReadonlySet<SyncEventType> = new Set(['PeerConnected', 'PathChanged', 'PeerDisconnected'])
 
 /** What a peer told, and when: milliseconds since 1970. */
 export interface Told<T extends SyncEventType> {
@@ -21,6 +24,8 @@ export class Peer {
   readonly openedAt: number
   /** Events of others, in the order in which they came. */
   readonly arrivals: Arrival[] = []
+  /** Events that it has appended, as of the last answer. */
+  appended = 0
   readonly #child: ChildProcess
   readonly #told: ReportOf<'sync'>[] = []
   readonly #answers: Report[] = []
@@ -41,18 +46,49 @@ export class Peer {
     return new Peer(child, first)
   }
 
-  /** Appends so many events; resolves with how many it has appended in all. */
-  async append(count: number): Promise<number> {
-    return (await this.#ask({ type: 'append', count }, 'appended')).count
+  /** Appends so many events, one after the other. */
+  async append(count: number): Promise<void> {
+    this.appended = (await this.#ask({ type: 'append', count }, 'appended')).count
   }
 
-  /** Appends events until `halt`, which resolves with how many it has appended in all. */
+  /** Appends events until `halt`. */
   stream(everyMs: number): void {
     this.#send({ type: 'stream', everyMs })
   }
 
-  async halt(): Promise<number> {
-    return (await this.#ask({ type: 'halt' }, 'appended')).count
+  async halt(): Promise<void> {
+    this.appended = (await this.#ask({ type: 'halt' }, 'appended')).count
+  }
+
+  /** Resolves when the path to the other peer is such a one, with the time since when: milliseconds since 1970. */
+  async on(path: Partial<Path>): Promise<number> {
+    const fits = (): boolean => {
+      const now = this.path()
+      if (now === null) return false
+      return (path.transport ?? now.transport) === now.transport && (path.reason ?? now.reason) === now.reason
+    }
+    await this.until(fits)
+    return (this.#paths().at(-1) as Report & { type: 'sync' }).at
+  }
+
+  /** Resolves when an event that was appended at this time or later has come from the other. */
+  async hears(since: number): Promise<void> {
+    await this.until(() => (this.arrivals.at(-1)?.appendedAt ?? 0) >= since)
+  }
+
+  /** The path to the other peer, as last told; null while there is none. */
+  path(): Path | null {
+    const last = this.#paths().at(-1)?.event
+    if (last?.type !== 'PeerConnected' && last?.type !== 'PathChanged') return null
+    return { transport: last.transport, reason: last.reason }
+  }
+
+  async suspend(): Promise<void> {
+    await this.#ask({ type: 'suspend' }, 'done')
+  }
+
+  async resume(): Promise<void> {
+    await this.#ask({ type: 'resume' }, 'done')
   }
 
   async state(): Promise<State> {
@@ -79,6 +115,10 @@ export class Peer {
   /** Everything it has told, for a test that has failed. */
   story(): string {
     return this.#told.map(({ event, at }) => `${at - this.openedAt} ms ${JSON.stringify(event)}`).join('\n')
+  }
+
+  #paths(): ReportOf<'sync'>[] {
+    return this.#told.filter(({ event }) => PATH_EVENTS.has(event.type))
   }
 
   #send(command: Command): void {
