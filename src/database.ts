@@ -1,5 +1,6 @@
 import { PeerlogError } from './base/errors.ts'
 import { MAX_TYPE_BYTES, WORK_SLICE_MS } from './base/limits.ts'
+import type { PeerStatus } from './broadcast/replication.ts'
 import type { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
 import { encodeData } from './event/data.ts'
 import type { SubjectPattern } from './event/subject.ts'
@@ -65,8 +66,11 @@ export class Database implements AsyncDisposable {
   /** Peers, progress and everything else that replication has to tell. */
   readonly sync: SyncBroadcaster
   readonly #store: EventStore
-  readonly #ownedTransports: readonly Transport[]
+  /** Ours to disconnect; null if it is the caller's. */
+  readonly #transport: Transport | null
   #closing: Promise<void> | null = null
+  /** The last `suspend` or `resume`. */
+  #changing: Promise<void> = Promise.resolve()
 
   /** @internal Use `open()`. */
   constructor(
@@ -75,14 +79,14 @@ export class Database implements AsyncDisposable {
     peerId: string,
     store: EventStore,
     sync: SyncBroadcaster,
-    ownedTransports: readonly Transport[],
+    transport: Transport | null,
   ) {
     this.databaseId = databaseId
     this.path = path
     this.peerId = peerId
     this.sync = sync
     this.#store = store
-    this.#ownedTransports = ownedTransports
+    this.#transport = transport
   }
 
   /** Hex of the public key that our events are signed with. */
@@ -207,6 +211,37 @@ export class Database implements AsyncDisposable {
     return this.#store.frontierRoot().toString('hex')
   }
 
+  /** The peers that are connected, how, and whether they hold what we do. */
+  peers(): PeerStatus[] {
+    return this.sync.peers()
+  }
+
+  /**
+   * Says goodbye to the peers, and is silent until `resume`: the app goes to the background, or the laptop is closed.
+   * Appending and reading go on. A transport that was handed in is not suspended, only not used. Idempotent.
+   */
+  suspend(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.sync.suspend()
+      await this.#transport?.suspend?.()
+    })
+  }
+
+  /** Looks for peers again after `suspend`. Idempotent. */
+  resume(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#transport?.resume?.()
+      await this.sync.resume()
+    })
+  }
+
+  /** One after the other: whoever asks last is obeyed in the end. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    this.#checkOpen()
+    this.#changing = this.#changing.then(() => (this.closed ? undefined : change()))
+    return this.#changing
+  }
+
   #checkOpen(): void {
     if (this.#closing !== null) {
       throw new PeerlogError('CLOSED', 'the database is closed', { hint: 'Open it again with open()' })
@@ -225,7 +260,7 @@ export class Database implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#store.flush()
     await this.sync.close()
-    await Promise.all(this.#ownedTransports.map((transport) => transport.disconnect()))
+    await this.#transport?.disconnect()
     this.#store.close()
   }
 

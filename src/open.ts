@@ -10,6 +10,7 @@ import { EventStore } from './store/event-store.ts'
 import { deriveTopic } from './topic/topic.ts'
 import type { TransportConfig } from './transport/config.ts'
 import { createTransport } from './transport/create-transport.ts'
+import { combineTransports } from './transport/paths/paths-transport.ts'
 import type { NoiseKeyPair, Transport } from './transport/transport.ts'
 
 /** What only must say how to reach the others: a configuration, or a transport that the caller made and keeps. */
@@ -71,22 +72,28 @@ export async function open(options: OpenOptions): Promise<Database> {
   const given = authorSeed === undefined ? {} : { authorSeed }
   const store = EventStore.open({ path, databaseId, keys, durability, readOnly, beginning, ...given })
   const keyPair: NoiseKeyPair = authorKeyPair(store.noiseSeed)
-  const owned: Transport[] = []
-  const transports = choices.map((choice) => {
-    if (isTransport(choice)) return choice
-    const transport = createTransport({ keyPair, ...choice })
-    owned.push(transport)
-    return transport
-  })
+  const { transport, owned } = combined(choices, keyPair)
   const sync = new SyncBroadcaster()
-  const database = new Database(databaseId, path, toHex(keyPair.publicKey), store, sync, owned)
+  const database = new Database(databaseId, path, toHex(keyPair.publicKey), store, sync, owned ? transport : null)
   if (readOnly) return database
-  sync.replicate({ store, topic, admissionKey: keys.admission, transports })
+  sync.replicate({ store, topic, admissionKey: keys.admission, transports: [transport] })
   // With nobody to ask there is nothing to wait for.
-  if (store.ownLogMayLag && transports.some(({ name }) => name !== 'disabled')) {
+  if (store.ownLogMayLag && transport.name !== 'disabled') {
     store.gateAppends(sync.guardOwnLog(store.author, () => store.confirmOwnLog()))
   }
   return database
+}
+
+/** One transport over all ways, also over a single one: all peers of a database speak the same. */
+function combined(choices: readonly TransportChoice[], keyPair: NoiseKeyPair): { transport: Transport; owned: boolean } {
+  const children = choices.map((choice) =>
+    isTransport(choice)
+      ? { transport: choice, owned: false }
+      : { transport: createTransport({ keyPair, ...choice }), owned: true },
+  )
+  const timeouts = choices.flatMap((choice) => (isTransport(choice) ? [] : (choice.timeoutMs ?? [])))
+  const transport = combineTransports(children, timeouts.length === 0 ? {} : { timeoutMs: Math.max(...timeouts) })
+  return { transport, owned: !children.some((child) => child.transport === transport && !child.owned) }
 }
 
 function transportChoices({ transport }: OpenOptions, readOnly: boolean): readonly TransportChoice[] {

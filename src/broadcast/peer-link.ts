@@ -6,7 +6,7 @@ import {
   SESSION_IDLE_MS,
   WORK_SLICE_MS,
 } from '../base/limits.ts'
-import type { Connection } from '../transport/transport.ts'
+import type { Connection, Path } from '../transport/transport.ts'
 import type { EndReason, Violation } from './end-reason.ts'
 import type { Output } from './output.ts'
 import type { Session } from './session.ts'
@@ -58,6 +58,12 @@ export class PeerLink {
 
   get peerId(): string {
     return this.connection.peerId
+  }
+
+  /** The way that its messages go. */
+  get path(): Path {
+    const { transport } = this
+    return this.connection.path ?? { transport, reason: transport === 'relay' ? 'relay-only' : 'direct' }
   }
 
   /** Runs until the session or the connection ends, and says why it did. It throws only for a bug of ours. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Backoff } from '../base/backoff.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
-import type { Connection, Transport } from '../transport/transport.ts'
+import type { Connection, Path, PathReason, Transport } from '../transport/transport.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
 import { boundAnnouncements, makeRoom } from './crowding.ts'
@@ -49,8 +49,10 @@ export interface ReplicationOptions {
 /** A peer we have a session with. */
 export interface PeerStatus {
   peerId: string
-  /** Name of the transport. */
+  /** Name of the transport that messages go over now. */
   transport: string
+  /** Why it is that one. */
+  reason: PathReason
   /** True while neither side lacks anything of the other's. */
   inSync: boolean
 }
@@ -80,7 +82,11 @@ export class Replication implements LinkHandlers {
   /** Until when the authors' events are held back, as it was told. */
   readonly #heldUntil = new Map<string, number>()
   readonly #abort = new AbortController()
-  readonly #tasks: Promise<void>[] = []
+  /** Ends the transports' iterations under way; null while suspended. */
+  #iterations: AbortController | null = null
+  #tasks: Promise<void>[] = []
+  /** What suspends or resumes, one after the other. */
+  #transition: Promise<void> = Promise.resolve()
   #ingesting: PeerLink | null = null
   #stopListening: (() => void) | null = null
   #heldTimer: NodeJS.Timeout | undefined
@@ -97,11 +103,9 @@ export class Replication implements LinkHandlers {
 
   start(): void {
     this.#stopListening = this.#options.store.onCommit((commit) => this.#onCommit(commit))
-    for (const transport of this.#options.transports) {
-      this.#tasks.push(this.#accept(transport))
-      // Not among the tasks: it can take until its timeout, and closing does not wait for that.
-      void this.#announce(transport)
-    }
+    this.#connect()
+    // Not among the tasks: it can take until its timeout, and closing does not wait for that.
+    for (const transport of this.#options.transports) void this.#announce(transport)
     this.#checkHeld()
     this.#checkRoom()
   }
@@ -109,7 +113,21 @@ export class Replication implements LinkHandlers {
   peers(): PeerStatus[] {
     return [...this.#links]
       .filter((link) => link.session.admitted)
-      .map(({ peerId, transport, session }) => ({ peerId, transport, inSync: session.inSync }))
+      .map(({ peerId, path, session }) => ({ peerId, ...path, inSync: session.inSync }))
+  }
+
+  /** Ends all sessions and begins no more until `resume`. Idempotent. */
+  suspend(): Promise<void> {
+    this.#transition = this.#transition.then(() => this.#disconnect())
+    return this.#transition
+  }
+
+  /** Looks for peers again. Idempotent. */
+  resume(): Promise<void> {
+    this.#transition = this.#transition.then(() => {
+      if (this.#iterations === null && !this.#abort.signal.aborted) this.#connect()
+    })
+    return this.#transition
   }
 
   /** Holds appends to our own log back until peers have had the chance to hand over what they hold of it. */
@@ -143,13 +161,25 @@ export class Replication implements LinkHandlers {
     this.#stopListening?.()
     this.#guard?.close()
     clearTimeout(this.#heldTimer)
-    for (const link of this.#links) link.close()
-    // Only now: what ends the transport's iteration must not overtake the farewells.
     this.#abort.abort()
-    await Promise.all(this.#tasks)
+    await Promise.all([this.#disconnect(), this.#transition])
   }
 
   // ---- connections ----------------------------------------------------------------------------------------------
+
+  #connect(): void {
+    const iterations = new AbortController()
+    this.#iterations = iterations
+    this.#tasks = this.#options.transports.map((transport) => this.#accept(transport, iterations.signal))
+  }
+
+  async #disconnect(): Promise<void> {
+    for (const link of this.#links) link.close()
+    // Only now: what ends the transports' iterations must not overtake the farewells.
+    this.#iterations?.abort()
+    this.#iterations = null
+    await Promise.all(this.#tasks)
+  }
 
   async #announce(transport: Transport): Promise<void> {
     const { signal } = this.#abort
@@ -168,12 +198,11 @@ export class Replication implements LinkHandlers {
     }
   }
 
-  async #accept(transport: Transport): Promise<void> {
+  async #accept(transport: Transport, signal: AbortSignal): Promise<void> {
     const running = new Set<Promise<void>>()
-    const { signal } = this.#abort
     try {
       for await (const connection of transport.connect(this.#options.topic, { signal })) {
-        const task: Promise<void> = this.#serve(connection, transport.name).finally(() => running.delete(task))
+        const task: Promise<void> = this.#serve(connection, transport.name, signal).finally(() => running.delete(task))
         running.add(task)
       }
     } catch (error) {
@@ -182,8 +211,8 @@ export class Replication implements LinkHandlers {
     await Promise.all(running)
   }
 
-  async #serve(connection: Connection, transport: string): Promise<void> {
-    const isClosing = this.#abort.signal.aborted
+  async #serve(connection: Connection, transport: string, signal: AbortSignal): Promise<void> {
+    const isClosing = signal.aborted
     if (isClosing || this.#bans.isBanned(connection.peerId, this.now())) {
       await connection.close(isClosing ? 'closing' : 'banned')
       return
@@ -195,6 +224,7 @@ export class Replication implements LinkHandlers {
     const session = new Session({ initiator, handshakeHash, admissionKey, replica, claims: this.#claims, marks })
     const link = new PeerLink(connection, session, transport, this)
     this.#links.add(link)
+    connection.onPathChange?.((path) => this.#onPathChange(link, path))
     let end: SessionEnd = { reason: 'closing', detail: 'something went wrong here', byPeer: false }
     try {
       end = await link.run()
@@ -218,6 +248,10 @@ export class Replication implements LinkHandlers {
     if (this.#admitted.delete(link) && !this.#isConnected(peerId)) {
       this.#publisher.publish({ type: 'PeerDisconnected', peerId, reason })
     }
+  }
+
+  #onPathChange(link: PeerLink, path: Path): void {
+    if (this.#admitted.has(link)) this.#publisher.publish({ type: 'PathChanged', peerId: link.peerId, ...path })
   }
 
   #isConnected(peerId: string): boolean {
@@ -268,7 +302,7 @@ export class Replication implements LinkHandlers {
   }
 
   notice(link: PeerLink, output: Notice): void {
-    const { peerId, transport } = link
+    const { peerId } = link
     switch (output.type) {
       case 'progress':
         return this.#publisher.publish({ ...output, type: 'Progress', peerId })
@@ -281,7 +315,7 @@ export class Replication implements LinkHandlers {
       case 'admitted': {
         const known = this.#isConnected(peerId)
         this.#admitted.add(link)
-        if (!known) this.#publisher.publish({ type: 'PeerConnected', peerId, transport })
+        if (!known) this.#publisher.publish({ type: 'PeerConnected', peerId, ...link.path })
       }
     }
   }

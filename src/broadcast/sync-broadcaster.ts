@@ -100,6 +100,16 @@ export class SyncBroadcaster implements AsyncDisposable {
     return this.#replication?.peers() ?? []
   }
 
+  /** Says goodbye to every peer, and meets nobody until `resume`. Idempotent. */
+  async suspend(): Promise<void> {
+    await this.#replication?.suspend()
+  }
+
+  /** Meets peers again. Idempotent. */
+  async resume(): Promise<void> {
+    await this.#replication?.resume()
+  }
+
   /** Says goodbye to every peer and ends all subscriptions. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true

@@ -1,9 +1,12 @@
+import type { PathReason } from '../transport/transport.ts'
 import type { EndReason } from './end-reason.ts'
 
 /** What a `SyncBroadcaster` tells. Ids, authors and peers are lower-case hexadecimal. */
 export type SyncEvent =
-  /** A peer has proved that it knows the database. */
-  | { type: 'PeerConnected'; peerId: string; transport?: string }
+  /** A peer has proved that it knows the database. `transport` and `reason`: the way that messages go, and why that one. */
+  | { type: 'PeerConnected'; peerId: string; transport?: string; reason?: PathReason }
+  /** Messages go another way now, or the same for another reason; the connection goes on. */
+  | { type: 'PathChanged'; peerId: string; transport: string; reason: PathReason }
   /** The last connection to the peer has ended. */
   | { type: 'PeerDisconnected'; peerId: string; reason?: EndReason | 'connection-lost' }
   /** An event was stored, written here or received. */

@@ -1,6 +1,7 @@
 import { AsyncQueue } from '../base/async-queue.ts'
-import { PeerlogError } from '../base/errors.ts'
+import type { PeerlogError } from '../base/errors.ts'
 import { CONNECTION_WINDOW_BYTES, MAX_MESSAGE_BYTES } from '../base/limits.ts'
+import { closedError, refusalOf } from './sendable.ts'
 import type { Connection } from './transport.ts'
 
 /** Window bytes that a message costs besides its own, so that a window of tiny messages stays small in memory too. */
@@ -172,17 +173,11 @@ export class Channel implements Connection {
   }
 
   #refusal(message: Uint8Array): Error | null {
-    if (!(message instanceof Uint8Array)) return new TypeError('A message is a Uint8Array')
-    if (message.length === 0) return new PeerlogError('INVALID_ARGUMENT', 'A message must have at least one byte')
-    if (message.length > MAX_MESSAGE_BYTES) {
-      return new PeerlogError('MESSAGE_TOO_LARGE', `A message of ${message.length} bytes exceeds ${MAX_MESSAGE_BYTES}`)
-    }
-    return this.#state === 'open' ? null : this.#closedError()
+    return refusalOf(message) ?? (this.#state === 'open' ? null : this.#closedError())
   }
 
   #closedError(): PeerlogError {
-    const reason = this.#reason === '' ? '' : `: ${this.#reason}`
-    return new PeerlogError('CLOSED', `The connection to ${this.peerId.slice(0, 8)}… is closed${reason}`)
+    return closedError(this.peerId, this.#reason)
   }
 
   #transmit(message: Uint8Array): void {

@@ -4,16 +4,17 @@ import type { NoiseKeyPair } from './transport.ts'
 export interface TransportConfig {
   /**
    * `'hyperswarm'`: straight to the peers, found through a DHT. `'relay'`: through a WebSocket relay, where UDP is
-   * blocked. `'disabled'`: local only, no network at all.
+   * blocked. `'auto'`: both at once; messages go straight where they can, and through the relay where and while they
+   * can't. `'disabled'`: local only, no network at all.
    */
   mode: 'hyperswarm' | 'relay' | 'auto' | 'disabled'
-  /** `ws://` or `wss://`; of several, the first that answers is used. Needed in mode `relay`. */
+  /** `ws://` or `wss://`; of several, the first that answers is used. Needed in the modes `relay` and `auto`. */
   relayUrl?: string | string[]
   /** Milliseconds for a connection or handshake to come about; default 30 000. */
   timeoutMs: number
   /** Always on, whatever is written here: `false` is accepted with a warning. Default true. */
   encryption: boolean
-  /** DHT nodes to start from, instead of the public ones; mode `hyperswarm` only. */
+  /** DHT nodes to start from, instead of the public ones; modes `hyperswarm` and `auto`. */
   bootstrap?: { host: string; port: number }[]
   /** The identity of this peer on every transport; default a new random one. */
   keyPair?: NoiseKeyPair

@@ -1,9 +1,13 @@
+import { keyPair as newKeyPair } from 'hypercore-crypto'
 import * as v from 'valibot'
 import { PeerlogError } from '../base/errors.ts'
 import { DEFAULT_TIMEOUT_MS } from '../base/limits.ts'
 import type { TransportConfig } from './config.ts'
 import { disabledTransport } from './disabled.ts'
+import type { HyperswarmOptions } from './hyperswarm/hyperswarm-transport.ts'
 import { hyperswarmTransport } from './hyperswarm/hyperswarm-transport.ts'
+import { combineTransports } from './paths/paths-transport.ts'
+import type { RelayTransportOptions } from './relay/relay-transport.ts'
 import { relayTransport } from './relay/relay-transport.ts'
 import type { Transport } from './transport.ts'
 
@@ -18,26 +22,39 @@ const MAX_TIMEOUT_MS: number = 2 ** 31 - 1
  */
 export function createTransport(config: Partial<TransportConfig> = {}): Transport {
   const checked = check(config)
-  const { mode, relayUrl, bootstrap, keyPair, timeoutMs } = checked
+  const { mode } = checked
   if (checked.encryption === false) {
     process.emitWarning('`encryption: false` has no effect: every transport of peerlog encrypts. Leave it out', {
       code: 'PEERLOG_ENCRYPTION',
     })
   }
-  const identity = keyPair === undefined ? {} : { keyPair }
   switch (mode) {
     case 'disabled':
       return disabledTransport()
     case 'hyperswarm':
-      return hyperswarmTransport({ timeoutMs, ...identity, ...(bootstrap === undefined ? {} : { bootstrap }) })
+      return hyperswarmTransport(hyperswarmOptions(checked))
     case 'relay':
-      return relayTransport({ timeoutMs, ...identity, urls: relayUrls(relayUrl) })
-    case 'auto':
-      throw invalid(
-        "mode: 'auto' does not exist yet",
-        "To use both ways at once, give open() an array: transport: [{ mode: 'hyperswarm' }, { mode: 'relay', relayUrl }]",
-      )
+      return relayTransport(relayOptions(checked))
+    case 'auto': {
+      const keyPair = checked.keyPair ?? newKeyPair()
+      const relay = relayOptions({ ...checked, keyPair })
+      const direct = hyperswarmTransport(hyperswarmOptions({ ...checked, keyPair }))
+      const children = [direct, relayTransport(relay)].map((transport) => ({ transport, owned: true }))
+      return combineTransports(children, { name: 'auto', timeoutMs: checked.timeoutMs })
+    }
   }
+}
+
+function hyperswarmOptions({ timeoutMs, keyPair, bootstrap }: CheckedConfig): HyperswarmOptions {
+  return {
+    timeoutMs,
+    ...(keyPair === undefined ? {} : { keyPair }),
+    ...(bootstrap === undefined ? {} : { bootstrap }),
+  }
+}
+
+function relayOptions({ mode, timeoutMs, keyPair, relayUrl }: CheckedConfig): RelayTransportOptions {
+  return { timeoutMs, ...(keyPair === undefined ? {} : { keyPair }), urls: relayUrls(relayUrl, mode) }
 }
 
 // ---- what may stand in a configuration ----------------------------------------------------------------------------
@@ -99,9 +116,9 @@ function explained(issue: v.InferIssue<typeof Config>): PeerlogError {
   return invalid(`${where} ${missing}`, WANTED[field])
 }
 
-function relayUrls(given: string | string[] | undefined): string[] {
+function relayUrls(given: string | string[] | undefined, mode: string): string[] {
   const urls = typeof given === 'string' ? [given] : (given ?? [])
-  if (urls.length === 0) throw invalid("relayUrl is missing, and mode 'relay' needs it", WANTED.relayUrl)
+  if (urls.length === 0) throw invalid(`relayUrl is missing, and mode '${mode}' needs it`, WANTED.relayUrl)
   for (const url of urls) checkRelayUrl(url)
   return urls
 }

@@ -42,7 +42,7 @@ class Peer {
     this.#store = EventStore.open({ path: this.path, databaseId: DATABASE, keys: sealed, now })
     this.#transport = this.#network.createTransport()
     const sync = new SyncBroadcaster()
-    this.db = new Database(DATABASE, this.path, '', this.#store, sync, [this.#transport])
+    this.db = new Database(DATABASE, this.path, '', this.#store, sync, this.#transport)
     const topic = deriveTopic(DATABASE, sealed.topic as Buffer)
     sync.replicate({ store: this.#store, topic, admissionKey: sealed.admission, transports: [this.#transport], now })
   }
