@@ -125,7 +125,7 @@ describe('a home with an ordinary NAT and one that takes another port for each d
     const start = Date.now()
     await pair().streaming(EVERY_MS, async () => {
       const [a, b] = pair().peers
-      await Promise.all([a.hears(0), b.hears(0)])
+      await Promise.all([a.hears(1), b.hears(1)])
       const heard = Math.max(...pair().peers.map(({ arrivals }) => arrivals[0]?.at ?? 0))
       measured('consistent x random, first event after', heard - pair().openedAt, 10_000)
       measured('consistent x random, direct after', (await pair().on(HYPERSWARM)) - pair().openedAt, 30_000)

@@ -52,9 +52,11 @@ export class Pair {
   /** Lets both append an event every so many milliseconds while something happens. */
   async streaming<T>(everyMs: number, run: () => Promise<T>): Promise<T> {
     for (const peer of this.peers) peer.stream(everyMs)
-    const result = await run()
-    await Promise.all(this.peers.map((peer) => peer.halt()))
-    return result
+    try {
+      return await run()
+    } finally {
+      await Promise.all(this.peers.map((peer) => peer.halt()))
+    }
   }
 
   /** Resolves when everything that was appended has arrived; each event must have done so once, and in order. */

@@ -80,7 +80,7 @@ export class Peer {
   path(): Path | null {
     const last = this.#paths().at(-1)?.event
     if (last?.type !== 'PeerConnected' && last?.type !== 'PathChanged') return null
-    return { transport: last.transport, reason: last.reason }
+    return { transport: last.transport as string, reason: last.reason as Path['reason'] }
   }
 
   async suspend(): Promise<void> {
