@@ -72,8 +72,11 @@ export async function open(options: OpenOptions): Promise<Database> {
   const given = authorSeed === undefined ? {} : { authorSeed }
   const store = EventStore.open({ path, databaseId, keys, durability, readOnly, beginning, ...given })
   const keyPair: NoiseKeyPair = authorKeyPair(store.noiseSeed)
-  const { transport, owned } = combined(choices, keyPair)
   const sync = new SyncBroadcaster()
+  const { transport, owned } = combined(choices, keyPair, (source, error) => {
+    const message = error instanceof Error ? error.message : String(error)
+    sync.publish({ type: 'Problem', source, message })
+  })
   const database = new Database(databaseId, path, toHex(keyPair.publicKey), store, sync, owned ? transport : null)
   if (readOnly) return database
   sync.replicate({ store, topic, admissionKey: keys.admission, transports: [transport] })
@@ -85,15 +88,20 @@ export async function open(options: OpenOptions): Promise<Database> {
 }
 
 /** One transport over all ways, also over a single one: all peers of a database speak the same. */
-function combined(choices: readonly TransportChoice[], keyPair: NoiseKeyPair): { transport: Transport; owned: boolean } {
+function combined(
+  choices: readonly TransportChoice[],
+  keyPair: NoiseKeyPair,
+  onProblem: (transport: string, error: unknown) => void,
+): { transport: Transport; owned: boolean } {
   const children = choices.map((choice) =>
     isTransport(choice)
       ? { transport: choice, owned: false }
       : { transport: createTransport({ keyPair, ...choice }), owned: true },
   )
   const timeouts = choices.flatMap((choice) => (isTransport(choice) ? [] : (choice.timeoutMs ?? [])))
-  const transport = combineTransports(children, timeouts.length === 0 ? {} : { timeoutMs: Math.max(...timeouts) })
-  return { transport, owned: !children.some((child) => child.transport === transport && !child.owned) }
+  const timeoutMs = timeouts.length === 0 ? {} : { timeoutMs: Math.max(...timeouts) }
+  const transport = combineTransports(children, { ...timeoutMs, onProblem })
+  return { transport, owned: !children.some((child) => child.transport === transport) }
 }
 
 function transportChoices({ transport }: OpenOptions, readOnly: boolean): readonly TransportChoice[] {

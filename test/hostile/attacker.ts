@@ -11,6 +11,7 @@ import type { Run } from '../../src/event/run.ts'
 import { authorKeyPair, signHead } from '../../src/event/signature.ts'
 import { hash } from '../../src/base/hash.ts'
 import { createTransport } from '../../src/transport/create-transport.ts'
+import { combineTransports } from '../../src/transport/paths/paths-transport.ts'
 import type { Connection, Transport } from '../../src/transport/transport.ts'
 import type { Scene } from './stage.ts'
 
@@ -92,7 +93,8 @@ export class Attacker implements AsyncDisposable {
   constructor(scene: Scene, victim: string, script: Script) {
     const keyPair = newKeyPair()
     this.peerId = toHex(keyPair.publicKey)
-    this.#transport = createTransport({ keyPair, ...scene.transport })
+    const transport = createTransport({ keyPair, ...scene.transport })
+    this.#transport = combineTransports([{ transport, owned: true }])
     this.#running = this.#run(scene, victim, script)
   }
 

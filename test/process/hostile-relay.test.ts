@@ -5,6 +5,7 @@ import { deriveDatabaseKeys } from '../../src/event/keys.ts'
 import type { Database } from '../../src/index.ts'
 import { createTransport, deriveTopic, open, SyncBroadcaster } from '../../src/index.ts'
 import { EventStore } from '../../src/store/event-store.ts'
+import { combineTransports } from '../../src/transport/paths/paths-transport.ts'
 import type { TamperHook } from '../transport/tampering-relay.ts'
 import { startTamperingProxy } from '../transport/tampering-relay.ts'
 import { Folder } from './replica-process.ts'
@@ -150,7 +151,8 @@ test.each([
     const topic = deriveTopic(databaseId, (await deriveDatabaseKeys(databaseId, SECRET)).topic as Buffer)
     const keys = await deriveDatabaseKeys(databaseId, wrong)
     const store = EventStore.open({ path: ':memory:', databaseId, keys })
-    const transport = createTransport({ mode: 'relay', relayUrl: relay.url })
+    const way = createTransport({ mode: 'relay', relayUrl: relay.url })
+    const transport = combineTransports([{ transport: way, owned: true }])
     const intruder = new SyncBroadcaster()
     const turnedAway = new Promise((resolve) => intruder.once('PeerRefused', resolve))
     intruder.replicate({ store, topic, admissionKey: keys.admission, transports: [transport] })

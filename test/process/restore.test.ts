@@ -11,6 +11,7 @@ import type { Database, OpenOptions, SyncEvent, Transport, TransportChoice } fro
 import { deriveTopic, open } from '../../src/index.ts'
 import type { MemoryNetwork } from '../../src/testing.ts'
 import { memoryNetwork } from '../../src/testing.ts'
+import { combineTransports } from '../../src/transport/paths/paths-transport.ts'
 import { Folder, inspect, ReplicaProcess } from './replica-process.ts'
 
 // What a restored backup lacks of its own log is fetched before it appends: over real files and real transports.
@@ -330,7 +331,7 @@ test('a peer that tells of events of ours and never hands them over delays an ap
   using folder = new Folder()
   const options = await restoredFile(folder)
   const network = memoryNetwork()
-  const liar = network.createTransport()
+  const liar = combineTransports([{ transport: network.createTransport(), owned: true }])
   const { admission } = await deriveDatabaseKeys(options.databaseId)
   const topic = deriveTopic(options.databaseId)
   await liar.announce(topic)

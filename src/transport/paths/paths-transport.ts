@@ -19,6 +19,11 @@ export interface PathsOptions {
   name?: string
   /** Milliseconds for the handshake of a path. */
   timeoutMs?: number
+  /**
+   * Told whenever one of the transports can't announce or connect. Announcements are tried again for ever then; without it,
+   * they fail when they have failed everywhere.
+   */
+  onProblem?: (transport: string, error: unknown) => void
   /** The network interfaces of this machine; default `os.networkInterfaces`. */
   interfaces?: () => Interfaces
   /** Milliseconds between two looks at them. */
@@ -34,18 +39,19 @@ export interface PathsChild {
 /**
  * Several transports as one, whose connections go over whichever way is best and outlive the loss of any. A single
  * transport is combined too: all peers of a database speak the same. Those named 'relay' are used where no other works.
- * A single transport that is a combination already is returned as it is, and stays its owner's.
+ * A single transport that is a combination already, and is not owned, is returned as it is.
  */
 export function combineTransports(children: readonly PathsChild[], options: PathsOptions = {}): Transport {
   const [sole] = children
+  const isSole = children.length === 1 && sole?.transport instanceof PathsTransport
+  if (isSole && !sole.owned) return sole.transport
   // Two of these layers, one over the other, would be understood by nobody else.
-  if (children.length === 1 && sole?.transport instanceof PathsTransport) return sole.transport
   const flat = children.flatMap(({ transport, owned }) =>
     transport instanceof PathsTransport
       ? transport.children.map((child) => ({ transport: child.transport, owned: owned && child.owned }))
       : [{ transport, owned }],
   )
-  return new PathsTransport(flat, options)
+  return new PathsTransport(flat, isSole ? { name: sole.transport.name, ...options } : options)
 }
 
 interface TopicState {
@@ -85,21 +91,21 @@ class PathsTransport implements Transport {
     this.#assertOpen()
     this.#watchNetwork()
     const { announcements } = this.#state(topic)
-    const attempts = this.children.map(({ transport }) => {
-      let announcement = announcements.get(transport)
-      if (announcement === undefined) {
-        announcement = new Announcement(transport, topic, this.#stop.signal)
-        announcements.set(transport, announcement)
-      }
-      return announcement.outcome
-    })
-    try {
-      await Promise.race([Promise.any(attempts), this.#stopped])
-    } catch (error) {
-      this.#assertOpen()
-      throw firstOf(error)
+    for (const { transport, name } of this.children) {
+      if (announcements.has(transport)) continue
+      const onFailure = (error: unknown): void => this.#options.onProblem?.(name, error)
+      announcements.set(transport, new Announcement(transport, topic, this.#stop.signal, onFailure))
     }
-    this.#assertOpen()
+    for (;;) {
+      const outcomes = [...announcements.values()].map(({ outcome }) => outcome)
+      try {
+        await Promise.race([Promise.any(outcomes), this.#stopped])
+        return this.#assertOpen()
+      } catch (error) {
+        this.#assertOpen()
+        if (this.#options.onProblem === undefined) throw firstOf(error)
+      }
+    }
   }
 
   async lookup(topic: Topic): Promise<PeerInfo[]> {
@@ -168,6 +174,7 @@ class PathsTransport implements Transport {
     const paths: TopicPaths = new TopicPaths(topic, this.children, this.#incarnation, {
       signal,
       timeoutMs: this.#options.timeoutMs,
+      onProblem: this.#options.onProblem,
       onEnd: () => {
         if (state.current === paths) state.current = null
         state.before = paths.feed.end()
@@ -239,12 +246,14 @@ class PathsTransport implements Transport {
 class Announcement {
   readonly #announce: () => Promise<void>
   readonly #stop: AbortSignal
+  readonly #onFailure: (error: unknown) => void
   readonly #backoff = new Backoff()
   #outcome: Promise<void>
 
-  constructor(transport: Transport, topic: Topic, stop: AbortSignal) {
+  constructor(transport: Transport, topic: Topic, stop: AbortSignal, onFailure: (error: unknown) => void) {
     this.#announce = () => transport.announce(topic)
     this.#stop = stop
+    this.#onFailure = onFailure
     this.#outcome = this.#attempt(0)
   }
 
@@ -258,8 +267,10 @@ class Announcement {
       if (afterMs > 0) await sleep(afterMs, undefined, { signal: this.#stop })
       await this.#announce()
     })()
-    outcome.catch(() => {
-      if (!this.#stop.aborted) this.#outcome = this.#attempt(this.#backoff.next())
+    outcome.catch((error: unknown) => {
+      if (this.#stop.aborted) return
+      this.#outcome = this.#attempt(this.#backoff.next())
+      this.#onFailure(error)
     })
     return outcome
   }

@@ -14,6 +14,15 @@ export interface ChildTransport extends Child {
   owned: boolean
 }
 
+export interface TopicPathsOptions {
+  signal: AbortSignal | undefined
+  timeoutMs: number | undefined
+  /** Told when a transport can't connect. Without it, that ends the iteration if there is no other transport. */
+  onProblem: ((transport: string, error: unknown) => void) | undefined
+  /** The iteration is ending. */
+  onEnd(): void
+}
+
 /** One iteration over a topic's connections: those of every transport, joined by peer. */
 export class TopicPaths {
   readonly feed: ConnectionFeed
@@ -26,6 +35,7 @@ export class TopicPaths {
   readonly #abort = new AbortController()
   #iterations: Promise<unknown> = Promise.resolve()
   readonly #handshakeMs: number
+  readonly #onProblem: TopicPathsOptions['onProblem']
   #lastPath = 0
   /** While set, no path is taken. */
   isSuspended = false
@@ -34,8 +44,9 @@ export class TopicPaths {
     topic: Topic,
     children: readonly ChildTransport[],
     incarnation: Buffer,
-    options: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined; onEnd(): void },
+    options: TopicPathsOptions,
   ) {
+    this.#onProblem = options.onProblem
     this.#topic = topic
     this.#children = children
     this.#incarnation = incarnation
@@ -48,19 +59,33 @@ export class TopicPaths {
 
   /**
    * Begins, once the iteration before has ended.
-   * @throws what a transport throws, if there is only one, and no iteration before.
+   * @throws what the transports throw, if all do, nobody is told of it, and there was no iteration before.
    */
   start(before: Promise<unknown> | null): void {
-    const begin = (): void => {
-      if (this.feed.ended) return
-      const iterators = this.#children.map((child) => this.#iterate(child))
-      this.#iterations = Promise.all(iterators)
-    }
-    if (before === null) return begin()
+    if (before === null) return this.#begin()
     this.#iterations = before.then(() => {
-      begin()
+      try {
+        this.#begin()
+      } catch {
+        void this.feed.end()
+      }
       return this.#iterations
     })
+  }
+
+  #begin(): void {
+    if (this.feed.ended) return
+    const errors: unknown[] = []
+    const iterations = this.#children.map((child) => {
+      try {
+        return this.#iterate(child)
+      } catch (error) {
+        errors.push(error)
+        this.#onProblem?.(child.name, error)
+      }
+    })
+    this.#iterations = Promise.all(iterations)
+    if (this.#onProblem === undefined && errors.length === iterations.length) throw errors[0]
   }
 
   /** Looks whether the paths work, and for better ones. */
@@ -103,8 +128,8 @@ export class TopicPaths {
   async #takeAll(child: ChildTransport, iterator: AsyncIterator<Connection>): Promise<void> {
     const running = new Set<Promise<void>>()
     for (;;) {
-      const result = await iterator.next()
-      if (result.done === true) break
+      const result = await iterator.next().catch((error: unknown) => this.#onProblem?.(child.name, error))
+      if (result === undefined || result.done === true) break
       const served: Promise<void> = this.#serve(child, result.value).finally(() => running.delete(served))
       running.add(served)
     }
