@@ -77,7 +77,11 @@ export class Lab implements AsyncDisposable {
     const { host } = RELAYS
     const port = RELAYS.port + this.#relays++
     const args = ['--host', host, '--port', String(port), '--log-level', 'silent']
-    const relay = new Relay(`ws://${host}:${port}`, () => this.#spawn(this.#internet, [cli], ...args))
+    const ask = `exec 3<> /dev/tcp/${host}/${port}; printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3`
+    const relay = new Relay(`ws://${host}:${port}`, {
+      spawn: () => this.#spawn(this.#internet, [cli], ...args),
+      health: () => inside(this.#internet, 'bash', '-c', ask),
+    })
     await relay.start()
     return relay
   }
@@ -98,17 +102,22 @@ export class Lab implements AsyncDisposable {
 
 export class Relay {
   readonly url: string
-  readonly #spawn: () => ChildProcess
+  readonly #commands: { spawn(): ChildProcess; health(): string }
   #child: ChildProcess | null = null
 
-  constructor(url: string, spawn: () => ChildProcess) {
+  constructor(url: string, commands: { spawn(): ChildProcess; health(): string }) {
     this.url = url
-    this.#spawn = spawn
+    this.#commands = commands
+  }
+
+  /** How many pairs of peers it forwards between. */
+  channels(): number {
+    return (JSON.parse(this.#commands.health()) as { channels: number }).channels
   }
 
   /** Resolves when it listens. */
   async start(): Promise<void> {
-    const child = this.#spawn()
+    const child = this.#commands.spawn()
     this.#child = child
     // It prints its URL when it listens.
     await beforeItEnds(child, once(child.stdout as Readable, 'data'))

@@ -51,6 +51,7 @@ describe('two homes with ordinary NATs', () => {
   test('connect directly, and leave the relay', async () => {
     const at = await pair().on(HYPERSWARM)
     measured('consistent x consistent, direct after', at - pair().openedAt, 10_000)
+    await pair().leavesRelay()
     await pair().settled()
     const traffic = await pair().traffic(async () => {
       await pair().peers[0].append(100)
@@ -213,18 +214,18 @@ describe('a home in which UDP is blocked', () => {
   })
 
   test('goes back to the relay when UDP is blocked in the middle', async () => {
-    const start = Date.now()
+    let start = 0
     await pair().streaming(EVERY_MS, async () => {
-      await sleep(500)
+      // Not before the relay is out of use.
+      await pair().leavesRelay()
+      start = Date.now()
       pair().homes[0].block({ udp: true })
-      const blocked = Date.now()
-      measured('UDP blocked while direct, on the relay after', (await pair().on(RELAY)) - blocked, 10_000)
-      await sleep(500)
+      measured('UDP blocked while direct, on the relay after', (await pair().on(RELAY)) - start, 10_000)
     })
     await pair().settled()
     measured('UDP blocked while direct, longest delay', pair().longestDelay(start), 4_000)
     for (const peer of pair().peers) {
-      expect(peer.path()).toEqual({ transport: 'relay', reason: 'direct-lost' })
+      expect(peer.path()?.transport).toBe('relay')
       expect(peer.told('PeerConnected')).toHaveLength(1)
     }
   })

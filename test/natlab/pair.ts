@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { TransportChoice } from '../../src/open.ts'
 import type { Path } from '../../src/transport/transport.ts'
 import type { Home, Nat } from './home.ts'
 import type { Lab, Relay } from './lab.ts'
 import type { Peer } from './peer.ts'
+
+/** Milliseconds between two looks at the relay. */
+const LOOK_MS = 100
 
 export interface PairOptions {
   /** One for each home; with only one, both are in the same. */
@@ -47,6 +51,11 @@ export class Pair {
   /** Resolves when both have told that such a path is in use, with the time at which the later one did. */
   async on(path: Partial<Path>): Promise<number> {
     return Math.max(...(await Promise.all(this.peers.map((peer) => peer.on(path)))))
+  }
+
+  /** Resolves when the relay has nothing to forward between them any more. */
+  async leavesRelay(): Promise<void> {
+    while (this.relay.channels() > 0) await sleep(LOOK_MS)
   }
 
   /** Lets both append an event every so many milliseconds while something happens. */
