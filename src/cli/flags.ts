@@ -19,6 +19,7 @@ export interface CommonFlags {
   secretFile?: string
   transport?: TransportName[]
   relay?: string[]
+  relayToken?: string
   bootstrap?: Address[]
   since?: Date | { last: number }
   json?: true
@@ -45,7 +46,8 @@ export function addCommonFlags(command: Command): Command {
         transportName(value),
       ]),
     )
-    .option('--relay <url>', 'a relay to go through; of several, the first that answers', collect)
+    .option('--relay <url>', 'a relay to go through; of several of one service, the first that answers', collect)
+    .option('--relay-token <token>', 'what the relay lets you in with; or set PEERLOG_RELAY_TOKEN')
     .option('--bootstrap <host:port,…>', 'DHT nodes to start from, instead of the public ones', addresses)
     .option('--json', 'one JSON object per line')
     .option('-q, --quiet', 'only results and problems')
@@ -150,7 +152,7 @@ function readSecret(file: string): string {
   }
 }
 
-function transportsOf({ transport, relay, bootstrap }: CommonFlags): TransportFlag[] {
+function transportsOf({ transport, relay, relayToken, bootstrap }: CommonFlags): TransportFlag[] {
   const names = new Set<TransportName>(transport ?? (relay === undefined ? ['hyperswarm'] : ['relay']))
   if (names.has('disabled') && (names.size > 1 || relay !== undefined || bootstrap !== undefined)) {
     throw new UsageError(
@@ -164,13 +166,18 @@ function transportsOf({ transport, relay, bootstrap }: CommonFlags): TransportFl
   if (relay !== undefined && !names.has('relay')) {
     throw new UsageError('--relay is given, but not used', "Add '--transport relay', or leave out --relay")
   }
+  if (relayToken !== undefined && !names.has('relay')) {
+    throw new UsageError('--relay-token is given, but no relay', 'Say which: --relay wss://relay.example.org')
+  }
   if (bootstrap !== undefined && !names.has('hyperswarm')) {
     throw new UsageError('--bootstrap is given, but not used', "Add '--transport hyperswarm', or leave out --bootstrap")
   }
+  const token = relayToken ?? (process.env['PEERLOG_RELAY_TOKEN'] || undefined)
   return [...names].map((mode) => ({
     mode,
     timeoutMs: TIMEOUT_MS,
     ...(mode === 'relay' && relay !== undefined ? { relayUrl: relay } : {}),
+    ...(mode === 'relay' && token !== undefined ? { relayToken: token } : {}),
     ...(mode === 'hyperswarm' && bootstrap !== undefined ? { bootstrap } : {}),
   }))
 }

@@ -8,8 +8,16 @@ export interface TransportConfig {
    * can't. `'disabled'`: local only, no network at all.
    */
   mode: 'hyperswarm' | 'relay' | 'auto' | 'disabled'
-  /** `ws://` or `wss://`; of several, the first that answers is used. Needed in the modes `relay` and `auto`. */
+  /**
+   * `ws://` or `wss://`. Needed in the modes `relay` and `auto`. Several are one service: the first that answers is used,
+   * and peers meet only if whoever runs them has connected them with each other.
+   */
   relayUrl?: string | string[]
+  /**
+   * What a relay that lets in only some is shown, as `Authorization: Bearer …`. A function is asked before every
+   * connection, also when the relay says that the last token has expired.
+   */
+  relayToken?: string | (() => string | Promise<string>)
   /** Milliseconds for a connection or handshake to come about; default 30 000. */
   timeoutMs: number
   /** Always on, whatever is written here: `false` is accepted with a warning. Default true. */

@@ -9,10 +9,11 @@ import { hyperswarmTransport } from './hyperswarm/hyperswarm-transport.ts'
 import { combineTransports } from './paths/paths-transport.ts'
 import type { RelayTransportOptions } from './relay/relay-transport.ts'
 import { relayTransport } from './relay/relay-transport.ts'
+import { type RelayToken, isToken } from './relay/token.ts'
 import type { Transport } from './transport.ts'
 
 const MODES = ['hyperswarm', 'relay', 'auto', 'disabled'] as const
-const FIELDS = ['mode', 'relayUrl', 'timeoutMs', 'encryption', 'bootstrap', 'keyPair'] as const
+const FIELDS = ['mode', 'relayUrl', 'relayToken', 'timeoutMs', 'encryption', 'bootstrap', 'keyPair'] as const
 /** The longest that a Node timer can wait; a longer one fires at once. */
 const MAX_TIMEOUT_MS: number = 2 ** 31 - 1
 
@@ -53,8 +54,13 @@ function hyperswarmOptions({ timeoutMs, keyPair, bootstrap }: CheckedConfig): Hy
   }
 }
 
-function relayOptions({ mode, timeoutMs, keyPair, relayUrl }: CheckedConfig): RelayTransportOptions {
-  return { timeoutMs, ...(keyPair === undefined ? {} : { keyPair }), urls: relayUrls(relayUrl, mode) }
+function relayOptions({ mode, timeoutMs, keyPair, relayUrl, relayToken }: CheckedConfig): RelayTransportOptions {
+  return {
+    timeoutMs,
+    ...(keyPair === undefined ? {} : { keyPair }),
+    urls: relayUrls(relayUrl, mode),
+    ...(relayToken === undefined ? {} : { token: relayToken }),
+  }
 }
 
 // ---- what may stand in a configuration ----------------------------------------------------------------------------
@@ -70,6 +76,7 @@ const Bytes = (length: number): v.GenericSchema<Uint8Array> =>
 const Config = v.strictObject({
   mode: v.optional(v.picklist(MODES)),
   relayUrl: v.optional(v.union([v.string(), v.array(v.string())])),
+  relayToken: v.optional(v.custom<RelayToken>((input) => typeof input === 'function' || isToken(input))),
   timeoutMs: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(MAX_TIMEOUT_MS)), DEFAULT_TIMEOUT_MS),
   encryption: v.optional(v.boolean()),
   bootstrap: v.optional(
@@ -82,6 +89,7 @@ const Config = v.strictObject({
 const WANTED: Record<(typeof FIELDS)[number], string> = {
   mode: `Write one of ${MODES.map((mode) => `'${mode}'`).join(', ')}`,
   relayUrl: "Write a URL such as 'wss://relay.example.org', or an array of such",
+  relayToken: 'Write the token as whoever runs the relay gave it, or a function that returns one',
   timeoutMs: `Write milliseconds from 1 to ${MAX_TIMEOUT_MS}, such as ${DEFAULT_TIMEOUT_MS}, or leave it out`,
   encryption: 'Leave it out: every transport encrypts',
   bootstrap: "Write DHT nodes such as [{ host: '127.0.0.1', port: 49737 }], or leave it out for the public ones",
@@ -96,7 +104,10 @@ function check(config: unknown): CheckedConfig {
   }
   const result = v.safeParse(Config, config)
   if (!result.success) throw explained(result.issues[0])
-  const { mode, relayUrl } = result.output
+  const { mode, relayUrl, relayToken } = result.output
+  if (relayToken !== undefined && mode !== 'relay' && mode !== 'auto') {
+    throw invalid(`relayToken is given, but mode '${mode ?? 'hyperswarm'}' uses no relay`, 'Leave it out')
+  }
   if (mode === undefined && relayUrl !== undefined) {
     throw invalid('relayUrl is given without a mode', "Write { mode: 'relay', relayUrl } to use the relay")
   }

@@ -64,6 +64,9 @@ export interface Path {
   reason: PathReason
 }
 
+/** The reason to close a connection with because there is a better one to the same peer: it is not made anew. */
+export const SUPERSEDED = 'superseded'
+
 /** An authenticated, encrypted channel to one peer for one topic: whole messages, in order, with backpressure. */
 export interface Connection extends AsyncDisposable {
   /** Hex of the peer's Noise static public key: the same on every transport and after a restart. */

@@ -16,14 +16,31 @@ export interface TamperingProxy extends AsyncDisposable {
   readonly connections: number
   /** Stops reading from, and answering, everyone: a relay that hangs while its TCP connections stay open. */
   freeze(): void
+  /** Says goodbye to all clients with a close code. */
+  sendAway(code: number): void
   /** Sends a frame to all clients, as if it came from the relay. */
   inject(frame: Uint8Array): void
   close(): Promise<void>
 }
 
-/** A WebSocket man in the middle: hands every frame between clients and the relay at `targetUrl` to the hook. */
-export async function startTamperingProxy(targetUrl: string, hook: TamperHook): Promise<TamperingProxy> {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
+/**
+ * A WebSocket man in the middle: hands every frame between clients and the relay at `targetUrl` to the hook. `admit` looks
+ * at what the client shows as its authorization, and returns the HTTP status that it is refused with, or null.
+ */
+export async function startTamperingProxy(
+  targetUrl: string,
+  hook: TamperHook,
+  admit: (authorization: string | undefined) => number | null = () => null,
+): Promise<TamperingProxy> {
+  const server = new WebSocketServer({
+    port: 0,
+    host: '127.0.0.1',
+    perMessageDeflate: false,
+    verifyClient: ({ req }, answer) => {
+      const status = admit(req.headers.authorization)
+      answer(status === null, status ?? undefined)
+    },
+  })
   await once(server, 'listening')
   const sockets = new Set<WebSocket>()
   const clients = new Set<WebSocket>()
@@ -63,6 +80,9 @@ export async function startTamperingProxy(targetUrl: string, hook: TamperHook): 
     },
     freeze: () => {
       for (const socket of sockets) socket.pause()
+    },
+    sendAway: (code) => {
+      for (const client of clients) client.close(code)
     },
     inject: (frame) => {
       for (const client of clients) client.send(frame)

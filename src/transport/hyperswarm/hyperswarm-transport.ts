@@ -8,9 +8,11 @@ import { DEFAULT_TIMEOUT_MS, MAX_INCOMING_PEERS, MAX_OUTGOING_PEERS } from '../.
 import type { Topic } from '../../topic/topic.ts'
 import type { Channel } from '../channel.ts'
 import { assertNoIteration, assertTopic, ConnectionFeed } from '../connection-feed.ts'
-import type { Connection, NoiseKeyPair, PeerInfo, Transport } from '../transport.ts'
+import type { Connection, NoiseKeyPair, Outlook, PeerInfo, Transport } from '../transport.ts'
 import { within } from '../within.ts'
+import { Dials } from './dials.ts'
 import { Link } from './link.ts'
+import { Reachability } from './reachability.ts'
 import { TopicSearch } from './topic-search.ts'
 
 export interface HyperswarmOptions {
@@ -54,8 +56,11 @@ class HyperswarmTransport implements Transport {
   readonly #timeoutMs: number
   readonly #topics: Map<string, TopicState> = new Map()
   readonly #links: Set<Link> = new Set()
+  readonly #dials = new Dials()
   readonly #stop = new AbortController()
   #swarm: Hyperswarm | null = null
+  #reachability: Reachability | null = null
+  #suspended: Promise<void> | null = null
   #disconnected: Promise<void> | null = null
 
   constructor(options: HyperswarmOptions) {
@@ -78,7 +83,9 @@ class HyperswarmTransport implements Transport {
       const inTime = await within(deadline - Date.now(), telling)
       this.#assertOpen()
       if (announced) return
-      if (!inTime || Date.now() >= deadline) throw unreachable(this.#timeoutMs)
+      if (!inTime || Date.now() >= deadline) {
+        throw this.#suspended === null ? unreachable(this.#timeoutMs) : suspendedError()
+      }
       await this.#sleep(RETRY_ANNOUNCE_MS)
     }
   }
@@ -86,6 +93,7 @@ class HyperswarmTransport implements Transport {
   async lookup(topic: Topic): Promise<PeerInfo[]> {
     assertTopic(topic)
     this.#assertOpen()
+    if (this.#suspended !== null) throw suspendedError()
     const query = this.#open().dht.lookup(topic)
     const cancel = (): void => query.destroy()
     this.#stop.signal.addEventListener('abort', cancel)
@@ -109,6 +117,62 @@ class HyperswarmTransport implements Transport {
   connect(topic: Topic, options: { signal?: AbortSignal } = {}): AsyncIterable<Connection> {
     assertTopic(topic)
     return { [Symbol.asyncIterator]: () => this.#iterate(topic, options.signal) }
+  }
+
+  refresh(topic: Topic): void {
+    assertTopic(topic)
+    const swarm = this.#swarm
+    const state = this.#topics.get(toHex(topic))
+    if (swarm === null || state?.search == null || this.#suspended !== null || this.#stop.signal.aborted) return
+    for (const link of this.#links) link.makeSure()
+    // Dials those that are known, however often that has failed. Its own searches dial those that are found.
+    for (const { publicKey, topics } of swarm.peers.values()) {
+      if (!topics.some((known) => equalBytes(known, topic))) continue
+      swarm.joinPeer(publicKey)
+      swarm.leavePeer(publicKey)
+    }
+    swarm.server.refresh()
+    void state.search.update()
+  }
+
+  suspend(): Promise<void> {
+    this.#suspended ??= this.#fallSilent()
+    return this.#suspended
+  }
+
+  async resume(): Promise<void> {
+    const suspended = this.#suspended
+    if (suspended === null) return
+    await suspended
+    if (this.#suspended !== suspended || this.#stop.signal.aborted) return
+    await this.#swarm?.resume()
+    this.#suspended = null
+    this.#reachability?.resume()
+    for (const state of this.#topics.values()) {
+      if (state.search !== null) state.search.resume()
+      else if (state.feed !== null || state.announced) {
+        void this.#search(state, { client: state.feed !== null, server: state.announced })
+      }
+    }
+  }
+
+  outlook(peerId: string): Outlook {
+    const [swarm, reachability] = [this.#swarm, this.#reachability]
+    if (swarm === null || reachability === null || this.#suspended !== null) return 'pending'
+    if (reachability.blocked) return 'udp-blocked'
+    switch (this.#dials.outcomeOf(peerId)) {
+      case 'failed':
+        return 'holepunch-failed'
+      case 'not-found':
+        return 'not-found'
+      case 'dialling':
+        return 'pending'
+      case undefined: {
+        const searches = [...this.#topics.values()].filter(({ feed }) => feed !== null)
+        const searched = searches.length > 0 && searches.every(({ search }) => search?.searched === true)
+        return searched && !swarm.peers.has(peerId) ? 'not-found' : 'pending'
+      }
+    }
   }
 
   disconnect(): Promise<void> {
@@ -156,7 +220,11 @@ class HyperswarmTransport implements Transport {
   #search(state: TopicState, flags: { client?: boolean; server?: boolean }): Promise<boolean> {
     if (this.#stop.signal.aborted) return Promise.resolve(false)
     if (state.search === null) {
-      state.search = new TopicSearch(this.#open(), state.topic, { client: false, server: false, ...flags })
+      // `resume` makes up for it.
+      if (this.#suspended !== null) return Promise.resolve(false)
+      const swarm = this.#open()
+      const isAnswered = (): boolean => this.#reachability?.answered === true
+      state.search = new TopicSearch(swarm, state.topic, { client: false, server: false, ...flags }, isAnswered)
       state.search.setConnected(state.channels.size > 0)
     }
     return state.search.update(flags)
@@ -175,6 +243,8 @@ class HyperswarmTransport implements Transport {
         ...(bootstrap?.every(isLoopback) === true ? { host: '127.0.0.1' } : {}),
       })
     dht.on('error', () => {})
+    this.#dials.watch(dht)
+    this.#reachability = new Reachability(dht, { onOpen: () => this.#onReachable() })
     this.#swarm = new Hyperswarm({
       dht,
       keyPair: this.#keyPair,
@@ -189,16 +259,25 @@ class HyperswarmTransport implements Transport {
     return this.#swarm
   }
 
+  /** UDP has been blocked and is open again. HyperDHT by itself would take minutes to tell anybody where we are. */
+  #onReachable(): void {
+    this.#dials.clear()
+    this.#swarm?.dht.health.reset()
+    this.#swarm?.server.refresh()
+    for (const { search } of this.#topics.values()) search?.again()
+  }
+
   #onStream(stream: NoiseSecretStream): void {
     // A peer that goes away shows up as ECONNRESET; unheard, it would end the process.
     stream.on('error', () => {})
-    if (this.#stop.signal.aborted || this.#refuses(stream)) return stream.destroy()
+    if (this.#stop.signal.aborted || this.#suspended !== null || this.#refuses(stream)) return stream.destroy()
     const link = new Link(stream, this.#timeoutMs, {
       onChannel: (topic, channel) => this.#onChannel(topic, channel),
       onChannelEnd: (topic, channel) => this.#onChannelEnd(topic, channel),
       onLinkEnd: () => this.#links.delete(link),
     })
     this.#links.add(link)
+    this.#dials.forget(link.peerId)
     for (const state of this.#topics.values()) if (state.feed !== null) link.join(state.topic)
   }
 
@@ -238,14 +317,30 @@ class HyperswarmTransport implements Transport {
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
-  async #shutDown(): Promise<void> {
-    this.#stop.abort()
-    const feeds = [...this.#topics.values()].flatMap((state) => state.feed?.end() ?? [])
-    await within(GOODBYE_MS, Promise.all(feeds))
-    // A link ends by itself as soon as the peer has acknowledged that its channels are closed.
+  async #fallSilent(): Promise<void> {
+    this.#reachability?.stop()
+    for (const { search } of this.#topics.values()) search?.pause()
+    const topics = [...this.#topics.values()].map(({ topic }) => topic)
+    const leaving = [...this.#links].flatMap((link) => topics.map((topic) => link.leave(topic, 'suspended')))
+    await within(GOODBYE_MS, Promise.all(leaving))
+    await this.#endLinks()
+    await this.#swarm?.suspend()
+  }
+
+  /** A link ends by itself as soon as the peer has acknowledged that its channels are closed. */
+  async #endLinks(): Promise<void> {
     for (const link of this.#links) if (!link.busy) link.destroy()
     await within(GOODBYE_MS, Promise.all([...this.#links].map((link) => link.closed)))
     for (const link of this.#links) link.destroy()
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#stop.abort()
+    this.#reachability?.stop()
+    await this.#suspended
+    const feeds = [...this.#topics.values()].flatMap((state) => state.feed?.end() ?? [])
+    await within(GOODBYE_MS, Promise.all(feeds))
+    await this.#endLinks()
     for (const state of this.#topics.values()) void state.search?.stop()
     const swarm = this.#swarm
     if (swarm === null) return
@@ -276,6 +371,10 @@ class HyperswarmTransport implements Transport {
 
 function isLoopback({ host }: { host: string }): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+function suspendedError(): PeerlogError {
+  return new PeerlogError('TIMEOUT', 'The transport is suspended', { hint: 'Call resume() first' })
 }
 
 function unreachable(timeoutMs: number, cause?: unknown): PeerlogError {

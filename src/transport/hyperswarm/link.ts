@@ -69,6 +69,11 @@ export class Link {
     if (!this.#mux.busy && this.#idleTimer === null) this.#destroyAfter(this.#timeoutMs)
   }
 
+  /** Gives itself up unless the peer answers soon. */
+  makeSure(): void {
+    this.#mux.makeSure()
+  }
+
   /** Whether it is of no use to any topic, now: it may come to be, or is ending. */
   get idle(): boolean {
     return !this.#mux.live

@@ -83,6 +83,11 @@ export class Mux {
     return false
   }
 
+  /** Gives the link up unless the peer answers soon. */
+  makeSure(): void {
+    if (!this.#destroyed) this.#probe.again()
+  }
+
   /** Offers the topic to the peer, or answers the peer's offer. */
   join(topic: Topic): void {
     const key = toHex(topic)

@@ -7,13 +7,29 @@ const PROBE_MS = 2000
  * peer's new ones in favour of it. So a new link must prove itself sooner than by the silence that ends old ones.
  */
 export class Probe {
+  readonly #ask: () => void
+  readonly #giveUp: () => void
   #timer: NodeJS.Timeout | null
 
   constructor(ask: () => void, giveUp: () => void) {
+    this.#ask = ask
+    this.#giveUp = giveUp
+    this.#timer = setTimeout(() => this.#begin(), PROBE_AFTER_MS)
+  }
+
+  /** Asks now, because there is reason to doubt. */
+  again(): void {
+    if (this.#timer === null) this.#begin()
+  }
+
+  #begin(): void {
     this.#timer = setTimeout(() => {
-      this.#timer = setTimeout(giveUp, PROBE_MS)
-      ask()
-    }, PROBE_AFTER_MS)
+      // What has arrived while this process was busy is heard first.
+      setImmediate(() => {
+        if (this.#timer !== null) this.#giveUp()
+      })
+    }, PROBE_MS)
+    this.#ask()
   }
 
   /** The peer has answered something; or it does not matter any more. */

@@ -18,10 +18,20 @@ export class TopicSearch {
   #connected = false
   #since: number = Date.now()
   #connectedMs = CONNECTED_MIN_MS
+  #searched = false
+  #paused = false
   #stopped: Promise<void> | null = null
+  readonly #isAnswered: () => boolean
 
-  constructor(swarm: Hyperswarm, topic: Uint8Array, flags: { client: boolean; server: boolean }) {
+  /** `isAnswered` says whether any DHT node answers: a search that asked nobody succeeds too. */
+  constructor(
+    swarm: Hyperswarm,
+    topic: Uint8Array,
+    flags: { client: boolean; server: boolean },
+    isAnswered: () => boolean,
+  ) {
     this.#flags = flags
+    this.#isAnswered = isAnswered
     this.#discovery = swarm.join(topic, { ...flags, onerror: () => {} })
     this.#schedule()
   }
@@ -50,6 +60,27 @@ export class TopicSearch {
     this.#schedule()
   }
 
+  /** Whether the DHT has been asked for the topic's peers and has answered, since the start or the last `again`. */
+  get searched(): boolean {
+    return this.#searched
+  }
+
+  /** Searches at once and as often as at first: where we are has changed. */
+  again(): void {
+    this.#searched = false
+    void this.update()
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#schedule()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.again()
+  }
+
   stop(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#stopped ??= this.#discovery.destroy().catch(() => {})
@@ -57,8 +88,11 @@ export class TopicSearch {
   }
 
   async #refresh(): Promise<boolean> {
+    const isLookup = this.#flags.client
     try {
-      return await this.#discovery.refresh(this.#flags)
+      const done = (await this.#discovery.refresh(this.#flags)) === true
+      if (done && isLookup && this.#isAnswered()) this.#searched = true
+      return done
     } catch {
       return false
     }
@@ -67,7 +101,7 @@ export class TopicSearch {
   #schedule(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    if (this.#stopped !== null || !this.#flags.client) return
+    if (this.#stopped !== null || this.#paused || !this.#flags.client) return
     this.#timer = setTimeout(() => void this.#search(), this.#nextMs())
   }
 

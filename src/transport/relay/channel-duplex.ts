@@ -36,6 +36,7 @@ export class ChannelDuplex extends Duplex {
   /** Whether the other side, or the relay, has ended the channel. */
   #over = false
   #closeSent = false
+  #endedByPeer = false
 
   /** Cost of the DATA that we may still send. */
   #credit = WINDOW_BYTES
@@ -108,8 +109,14 @@ export class ChannelDuplex extends Duplex {
   endRemotely(): void {
     if (this.#over) return
     this.#over = true
+    this.#endedByPeer = !this.#closeSent
     if (!this.destroyed) this.push(null)
     this.#pump()
+  }
+
+  /** Whether the other side ended the channel before we did. */
+  get endedByPeer(): boolean {
+    return this.#endedByPeer
   }
 
   /** Bytes of complete messages that the application has not taken: so much of the window is not given back. */

@@ -7,6 +7,17 @@ export const RELAY_PING_MS = 10_000
 export const MAX_MISSED_PINGS = 2
 /** Milliseconds for a WebSocket to open before the next relay is tried; less if the transport's timeout is less. */
 export const RELAY_OPEN_MS = 10_000
+/** Milliseconds of silence after which a socket that may be dead is asked for a sign of life, and then to give one. */
+export const QUIET_MS = 1000
+export const CHECK_MS = 1500
+/** Milliseconds at most that a client of a relay which drains, and which has no other, lets the others go ahead. */
+export const DRAIN_JITTER_MS = 300
+/** Milliseconds that a socket must have lasted to be replaced without delay when the relay asks for it. */
+export const DRAINED_MS = 1000
+/** Characters of a token. */
+export const MAX_TOKEN_CHARACTERS = 4096
+/** Milliseconds between two JOINs for one topic that were asked for from outside. */
+export const REFRESH_MS = 200
 /** Milliseconds between keep-alives on an idle connection, and of silence after which the peer is gone. */
 export const PEER_KEEP_ALIVE_MS = 5000
 export const PEER_SILENCE_MS = 15_000

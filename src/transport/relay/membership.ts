@@ -5,7 +5,7 @@ import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
-import { HEALTHY_MS, LONELY_REJOIN_MS, REJOIN_MS, STUCK_HANDSHAKES_MS } from './limits.ts'
+import { HEALTHY_MS, LONELY_REJOIN_MS, REFRESH_MS, REJOIN_MS, STUCK_HANDSHAKES_MS } from './limits.ts'
 import { type RelayConnection, establish } from './relay-connection.ts'
 import type { RelaySocket } from './relay-socket.ts'
 import { rendezvousOf, sealCard } from './rendezvous.ts'
@@ -28,6 +28,8 @@ interface Iteration {
   /** Runs while there are as many handshakes as may be. */
   crowded: NodeJS.Timeout | undefined
   connections: Set<RelayConnection>
+  /** Peers that came once more while they had a connection: perhaps by a new socket, before the old one was lost. */
+  turnedAway: Set<string>
 }
 
 /** What we want of one topic, and the peers that we have there. */
@@ -43,6 +45,8 @@ export class Membership {
   #rejoin: NodeJS.Timeout | undefined
   #rejoinAt = Infinity
   #isLooking = false
+  #refreshedAt = -Infinity
+  #refresh: NodeJS.Timeout | undefined
   #inForce = false
   #onInForce: (() => void)[] = []
   /** What the relay said when it refused us last, for people. */
@@ -68,7 +72,13 @@ export class Membership {
   iterate(signal: AbortSignal | undefined): ConnectionFeed {
     assertNoIteration(this.#iteration?.feed)
     const feed = new ConnectionFeed(signal, () => this.#end(iteration))
-    const iteration: Iteration = { feed, handshakes: new Map(), crowded: undefined, connections: new Set() }
+    const iteration: Iteration = {
+      feed,
+      handshakes: new Map(),
+      crowded: undefined,
+      connections: new Set(),
+      turnedAway: new Set(),
+    }
     if (feed.ended) return feed
     this.#iteration = iteration
     this.#backoff.reset()
@@ -80,6 +90,34 @@ export class Membership {
   async leave(): Promise<void> {
     this.#announced = false
     await this.#iteration?.feed.end()
+    this.join()
+  }
+
+  /** Looks for peers at once, or as soon as that may be after the last time. */
+  refresh(): void {
+    if (this.#iteration === null || this.#refresh !== undefined) return
+    this.#backoff.reset()
+    const waitMs = this.#refreshedAt + REFRESH_MS - performance.now()
+    if (waitMs <= 0) return this.#joinNow()
+    this.#refresh = setTimeout(() => {
+      this.#refresh = undefined
+      this.#joinNow()
+    }, waitMs)
+  }
+
+  /** Closes the connections, and wants the same as before. */
+  async hangUp(reason: string): Promise<void> {
+    clearTimeout(this.#refresh)
+    this.#refresh = undefined
+    const iteration = this.#iteration
+    if (iteration === null) return
+    for (const channel of iteration.handshakes.keys()) channel.destroy()
+    iteration.handshakes.clear()
+    await Promise.all([...iteration.connections].map((connection) => connection.close(reason)))
+  }
+
+  #joinNow(): void {
+    this.#refreshedAt = performance.now()
     this.join()
   }
 
@@ -178,10 +216,11 @@ export class Membership {
     if (lookAgain && this.#iteration === iteration) this.#lookAgain()
   }
 
-  /** Resolves when the connection has ended; true if its peer should be looked for. */
+  /** Resolves when the connection has ended; true if its peer is to be looked for. */
   async #keep(connection: RelayConnection, iteration: Iteration): Promise<boolean> {
     const { peerId } = connection
     if (iteration.feed.ended || this.connections.get(peerId)?.alive === true) {
+      iteration.turnedAway.add(peerId)
       await connection.close()
       return false
     }
@@ -193,11 +232,15 @@ export class Membership {
     iteration.connections.delete(connection)
     if (this.connections.get(peerId) === connection) this.connections.delete(peerId)
     if (performance.now() - since >= HEALTHY_MS) this.#backoff.reset()
-    return !connection.closedHere
+    return iteration.turnedAway.delete(peerId) || connection.isOursToRenew
   }
 
   async #end(iteration: Iteration): Promise<void> {
-    if (this.#iteration === iteration) this.#iteration = null
+    if (this.#iteration === iteration) {
+      this.#iteration = null
+      clearTimeout(this.#refresh)
+      this.#refresh = undefined
+    }
     clearTimeout(iteration.crowded)
     for (const channel of iteration.handshakes.keys()) channel.destroy()
     await Promise.all([...iteration.connections].map((connection) => connection.close()))

@@ -4,7 +4,7 @@ import { asBuffer, equalBytes, toHex } from '../../base/bytes.ts'
 import { PeerlogError } from '../../base/errors.ts'
 import { MAX_MESSAGE_BYTES } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
-import type { Connection, NoiseKeyPair } from '../transport.ts'
+import { type Connection, type NoiseKeyPair, SUPERSEDED } from '../transport.ts'
 import { within } from '../within.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
 import { CLOSE_FLUSH_MS, COPY_MESSAGE_BYTES, PEER_KEEP_ALIVE_MS, PEER_SILENCE_MS } from './limits.ts'
@@ -70,7 +70,7 @@ export class RelayConnection implements Connection {
   #waiting: (() => void)[] = []
   #closing: Promise<void> | undefined
   #ended = false
-  #closedHere = false
+  #superseded = false
 
   constructor(secret: SecretStream, channel: ChannelDuplex) {
     this.#secret = secret
@@ -82,8 +82,6 @@ export class RelayConnection implements Connection {
     secret.on('drain', () => this.#releaseSenders())
     this.closed = new Promise((resolve) => {
       secret.on('close', () => {
-        // Asked now: whoever reads null next closes its side as well.
-        this.#closedHere = this.#closing !== undefined
         this.#ended = true
         this.#received.end()
         this.#releaseSenders()
@@ -101,9 +99,12 @@ export class RelayConnection implements Connection {
     return !this.#ended && this.#closing === undefined
   }
 
-  /** Once closed: whether this side began it. */
-  get closedHere(): boolean {
-    return this.#closedHere
+  /**
+   * Once closed: whether it is for this side to look for the peer again. If the peer ended it, that side does if it
+   * wants to: it may have a better way to us.
+   */
+  get isOursToRenew(): boolean {
+    return !this.#superseded && !this.#channel.endedByPeer
   }
 
   async send(message: Uint8Array): Promise<void> {
@@ -123,8 +124,11 @@ export class RelayConnection implements Connection {
     return this.#received.take()
   }
 
-  close(_reason?: string): Promise<void> {
-    this.#closing ??= this.#shutDown()
+  close(reason?: string): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#superseded = reason === SUPERSEDED
+      this.#closing = this.#shutDown()
+    }
     return this.#closing
   }
 

@@ -1,19 +1,23 @@
 import { SUBPROTOCOL, MAX_FRAME_BYTES, type RelayFrame, decodeFrame } from 'peerlog-relay/frames'
 import { type ClientOptions, WebSocket } from 'ws'
-import { Backoff } from '../../base/backoff.ts'
+import { within } from '../within.ts'
 import type { ChannelLink } from './channel-duplex.ts'
 import {
+  CHECK_MS,
   CLOSE_FLUSH_MS,
-  HEALTHY_MS,
   MAX_MISSED_PINGS,
+  QUIET_MS,
   RELAY_OPEN_MS,
   RELAY_PING_MS,
   SOCKET_HIGH_WATER_BYTES,
   SOCKET_LOW_WATER_BYTES,
 } from './limits.ts'
+import { type NextAttempt, RelayList } from './relay-list.ts'
+import { type RelayToken, refusalText, tokenHeaders } from './token.ts'
 
 export interface RelaySocketOptions {
   urls: string[]
+  token: RelayToken | undefined
   timeoutMs: number
   random: () => number
   onOpen(): void
@@ -21,34 +25,41 @@ export interface RelaySocketOptions {
   onLost(): void
 }
 
+const SUSPENDED = 'the transport is suspended'
+
 /** A WebSocket to the first relay that answers, opened again for ever when it is lost. */
 export class RelaySocket implements ChannelLink {
   readonly #options: RelaySocketOptions
-  readonly #backoff: Backoff
+  readonly #relays: RelayList
+  #wanted = false
+  #suspended = false
+  #closed = false
+  /** What is being tried or used; null while waiting for the next attempt. */
+  #attempt: NextAttempt | null = null
   #socket: WebSocket | undefined
-  #url = 0
   #open = false
   #openedAt = 0
-  #closed = false
+  #heardAt = 0
   #retry: NodeJS.Timeout | undefined
   #heart: NodeJS.Timeout | undefined
+  #check: NodeJS.Timeout | undefined
   #missedPings = 0
   #failure: string | undefined
   #waiting: (() => void)[] = []
 
   constructor(options: RelaySocketOptions) {
     this.#options = options
-    this.#backoff = new Backoff({ random: options.random })
+    this.#relays = new RelayList(options.urls, options.random)
   }
 
   /** The relay that we are connected to, or null. */
   get url(): string | null {
-    return this.#open ? (this.#options.urls[this.#url] as string) : null
+    return this.#open ? (this.#attempt?.url ?? null) : null
   }
 
   /** Why there is no connection, for people. */
   get failure(): string | undefined {
-    return this.#failure
+    return this.#suspended ? SUSPENDED : this.#failure
   }
 
   get congested(): boolean {
@@ -61,7 +72,8 @@ export class RelaySocket implements ChannelLink {
 
   /** Starts connecting, unless that is under way or done. */
   start(): void {
-    if (this.#socket === undefined && this.#retry === undefined && !this.#closed) this.#connect()
+    this.#wanted = true
+    if (this.#isIdle && this.#retry === undefined) this.#connectAtOnce()
   }
 
   /** Does nothing while there is no connection. */
@@ -69,13 +81,41 @@ export class RelaySocket implements ChannelLink {
     if (this.#open) this.#socket?.send(frame, this.#onFlushed)
   }
 
+  /** Connects now rather than later; makes sure that a connection which is there still works. */
+  refresh(): void {
+    if (!this.#wanted) return
+    if (this.#isIdle) this.#connectAtOnce()
+    else if (this.#open) this.#makeSure()
+  }
+
+  /** Closes the socket, and opens none until `resume`. */
+  async suspend(): Promise<void> {
+    this.#suspended = true
+    await this.#hangUp()
+  }
+
+  resume(): void {
+    if (!this.#suspended) return
+    this.#suspended = false
+    if (this.#wanted) this.#connectAtOnce()
+  }
+
   /** Hands over what was sent, then releases everything. */
   async close(): Promise<void> {
     this.#closed = true
+    await this.#hangUp()
+  }
+
+  get #isIdle(): boolean {
+    return this.#attempt === null && !this.#closed && !this.#suspended
+  }
+
+  async #hangUp(): Promise<void> {
     clearTimeout(this.#retry)
     this.#retry = undefined
     const socket = this.#socket
-    if (socket === undefined) return
+    // An attempt that still waits for its token finds that it is not wanted any more.
+    if (socket === undefined) return void (this.#attempt = null)
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
     if (this.#open) socket.close(1000)
     else socket.terminate()
@@ -84,20 +124,68 @@ export class RelaySocket implements ChannelLink {
     clearTimeout(deadline)
   }
 
-  #connect(): void {
+  // ---- opening --------------------------------------------------------------------------------------------------
+
+  #connectAtOnce(): void {
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    void this.#connect(this.#relays.atOnce())
+  }
+
+  #connectLater(next: NextAttempt): void {
+    if (this.#closed || this.#suspended) return
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined
+      void this.#connect(next)
+    }, next.delayMs)
+  }
+
+  async #connect(attempt: NextAttempt): Promise<void> {
+    this.#attempt = attempt
+    const headers = await this.#headers()
+    if (this.#attempt !== attempt) return
+    if (headers !== null) return this.#openSocket(attempt.url, headers)
+    this.#attempt = null
+    this.#connectLater(this.#relays.afterFailure())
+  }
+
+  /** Null if there is no token to be had; `failure` says why. */
+  async #headers(): Promise<Record<string, string> | null> {
+    const { token } = this.#options
+    let headers: Record<string, string> | null = null
+    const asked = tokenHeaders(token).then(
+      (found) => (headers = found),
+      (error: Error) => (this.#failure = error.message),
+    )
+    if (!(await within(this.#openMs, asked))) this.#failure = 'relayToken did not answer in time'
+    return headers
+  }
+
+  get #openMs(): number {
+    return Math.min(this.#options.timeoutMs, RELAY_OPEN_MS)
+  }
+
+  #openSocket(url: string, headers: Record<string, string>): void {
     const options: ClientOptions = {
       perMessageDeflate: false,
       maxPayload: MAX_FRAME_BYTES,
-      handshakeTimeout: Math.min(this.#options.timeoutMs, RELAY_OPEN_MS),
+      handshakeTimeout: this.#openMs,
+      headers,
     }
-    const socket = new WebSocket(this.#options.urls[this.#url] as string, SUBPROTOCOL, options)
+    const socket = new WebSocket(url, SUBPROTOCOL, options)
     this.#socket = socket
+    let refusal: string | undefined
+    const heard = (): void => this.#onSignOfLife()
     socket.on('open', () => this.#onOpen(socket))
     socket.on('message', (data: Buffer, isBinary) => this.#onMessage(socket, data, isBinary))
-    socket.on('ping', () => (this.#missedPings = 0))
-    socket.on('pong', () => (this.#missedPings = 0))
+    socket.on('ping', heard)
+    socket.on('pong', heard)
+    socket.on('unexpected-response', (_request, { statusCode }) => {
+      refusal = refusalText(statusCode ?? 0, 'Authorization' in headers)
+      socket.terminate()
+    })
     // It is followed by the close.
-    socket.on('error', (error) => (this.#failure = error.message))
+    socket.on('error', (error) => (this.#failure = refusal ?? error.message))
     socket.on('close', (code, reason) => this.#onClose(code, reason.toString()))
   }
 
@@ -105,21 +193,44 @@ export class RelaySocket implements ChannelLink {
     this.#open = true
     this.#openedAt = performance.now()
     this.#failure = undefined
-    this.#missedPings = 0
+    this.#onSignOfLife()
     this.#heart = setInterval(() => {
-      if (this.#missedPings >= MAX_MISSED_PINGS) {
-        this.#failure = 'the relay does not answer'
-        socket.terminate()
-        return
-      }
+      if (this.#missedPings >= MAX_MISSED_PINGS) return this.#giveUp(socket)
       this.#missedPings++
       socket.ping()
     }, RELAY_PING_MS)
     this.#options.onOpen()
   }
 
-  #onMessage(socket: WebSocket, data: Buffer, isBinary: boolean): void {
+  // ---- while it is open -----------------------------------------------------------------------------------------
+
+  #onSignOfLife(): void {
     this.#missedPings = 0
+    this.#heardAt = performance.now()
+  }
+
+  /** Gives the socket up if it has been silent and an answer does not come soon. */
+  #makeSure(): void {
+    const socket = this.#socket
+    if (socket === undefined || this.#check !== undefined || performance.now() - this.#heardAt < QUIET_MS) return
+    const before = this.#heardAt
+    socket.ping()
+    this.#check = setTimeout(() => {
+      // What has arrived while this process was busy is heard first.
+      setImmediate(() => {
+        this.#check = undefined
+        if (this.#heardAt === before && socket === this.#socket) this.#giveUp(socket)
+      })
+    }, CHECK_MS)
+  }
+
+  #giveUp(socket: WebSocket): void {
+    this.#failure = 'the relay does not answer'
+    socket.terminate()
+  }
+
+  #onMessage(socket: WebSocket, data: Buffer, isBinary: boolean): void {
+    this.#onSignOfLife()
     const frame = isBinary && socket.readyState === WebSocket.OPEN ? decodeFrame(data) : null
     switch (frame?.kind) {
       case 'joined':
@@ -139,29 +250,19 @@ export class RelaySocket implements ChannelLink {
 
   #onClose(code: number, reason: string): void {
     const wasOpen = this.#open
+    const url = this.#attempt?.url
     this.#open = false
     this.#socket = undefined
+    this.#attempt = null
     clearInterval(this.#heart)
+    clearTimeout(this.#check)
+    this.#check = undefined
     this.#failure ??= reason === '' ? `the relay closed the connection (${code})` : reason
     if (wasOpen) this.#options.onLost()
     for (const callback of this.#waiting.splice(0)) callback()
-    if (!this.#closed) this.#connectLater(wasOpen)
-  }
-
-  #connectLater(wasOpen: boolean): void {
-    if (wasOpen) {
-      // All start from the first again, so that the peers of a topic meet on the same relay.
-      this.#url = 0
-      if (performance.now() - this.#openedAt >= HEALTHY_MS) this.#backoff.reset()
-    } else {
-      this.#url = (this.#url + 1) % this.#options.urls.length
-    }
-    // The next relay of a round is tried at once.
-    const delayMs = this.#url === 0 ? this.#backoff.next() : 0
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined
-      this.#connect()
-    }, delayMs)
+    const isLoss = wasOpen && url !== undefined
+    const openMs = performance.now() - this.#openedAt
+    this.#connectLater(isLoss ? this.#relays.afterLoss(url, openMs, code) : this.#relays.afterFailure())
   }
 
   readonly #onFlushed = (): void => {

@@ -11,10 +11,13 @@ import { MAX_PENDING_LOOKUPS } from './limits.ts'
 import { Membership } from './membership.ts'
 import { RelaySocket } from './relay-socket.ts'
 import { openCard, rendezvousOf } from './rendezvous.ts'
+import { type RelayToken, isToken } from './token.ts'
 
 export interface RelayTransportOptions {
-  /** `ws://` or `wss://`; of several, the first that answers is used. */
+  /** `ws://` or `wss://`; of several, which must be one service, the first that answers is used. */
   urls: string[]
+  /** What the relay is shown as `Authorization: Bearer …`; a function is asked before every connection. */
+  token?: RelayToken
   /** The identity of this peer; default a new random one. */
   keyPair?: NoiseKeyPair
   /** Milliseconds for an announcement, lookup or handshake; default 30 000. */
@@ -42,13 +45,19 @@ export function relayTransport(options: RelayTransportOptions): RelayTransport {
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
   if (!(timeoutMs > 0)) throw new PeerlogError('INVALID_CONFIG', `timeoutMs must be above 0, not ${timeoutMs}`)
   checkUrls(options.urls)
-  return new PeersOverRelay([...options.urls], keyPair, timeoutMs, options.random ?? Math.random)
+  const { token } = options
+  if (token !== undefined && typeof token !== 'function' && !isToken(token)) {
+    throw new PeerlogError('INVALID_CONFIG', 'the token for the relay is no text without spaces, in ASCII')
+  }
+  return new PeersOverRelay({ ...options, keyPair, timeoutMs, random: options.random ?? Math.random })
 }
 
 interface PendingLookup {
   topic: Topic
   resolve(keys: Uint8Array[]): void
 }
+
+type CheckedOptions = RelayTransportOptions & Required<Omit<RelayTransportOptions, 'token'>>
 
 class PeersOverRelay implements RelayTransport {
   readonly name = 'relay'
@@ -66,16 +75,18 @@ class PeersOverRelay implements RelayTransport {
   /** Rejects what waits for an answer when the transport is disconnected. */
   readonly #abandon: Set<() => void> = new Set()
   #lastLookup = 0
+  #suspended: Promise<void> | undefined
   #disconnected: Promise<void> | undefined
 
-  constructor(urls: string[], keyPair: NoiseKeyPair, timeoutMs: number, random: () => number) {
+  constructor({ urls, token, keyPair, timeoutMs, random }: CheckedOptions) {
     this.publicKey = Uint8Array.from(keyPair.publicKey)
-    this.#urls = urls
+    this.#urls = [...urls]
     this.#keyPair = keyPair
     this.#timeoutMs = timeoutMs
     this.#random = random
     this.#socket = new RelaySocket({
-      urls,
+      urls: this.#urls,
+      token,
       timeoutMs,
       random,
       onOpen: () => this.#onOpen(),
@@ -94,6 +105,9 @@ class PeersOverRelay implements RelayTransport {
   async lookup(topic: Topic): Promise<PeerInfo[]> {
     assertTopic(topic)
     this.#start()
+    if (this.#suspended !== undefined) {
+      throw new PeerlogError('TIMEOUT', 'The transport is suspended', { hint: 'Call resume() first' })
+    }
     if (this.#lookups.size >= MAX_PENDING_LOOKUPS) {
       throw new PeerlogError('TIMEOUT', `More than ${MAX_PENDING_LOOKUPS} lookups wait for an answer`)
     }
@@ -119,6 +133,30 @@ class PeersOverRelay implements RelayTransport {
         return feed
       },
     }
+  }
+
+  refresh(topic: Topic): void {
+    assertTopic(topic)
+    if (this.#disconnected !== undefined || this.#suspended !== undefined) return
+    this.#socket.refresh()
+    this.#memberships.get(toHex(rendezvousOf(topic)))?.refresh()
+  }
+
+  suspend(): Promise<void> {
+    this.#suspended ??= (async () => {
+      await Promise.all([...this.#memberships.values()].map((membership) => membership.hangUp('suspended')))
+      await this.#socket.suspend()
+    })()
+    return this.#suspended
+  }
+
+  async resume(): Promise<void> {
+    const suspended = this.#suspended
+    if (suspended === undefined) return
+    await suspended
+    if (this.#suspended !== suspended) return
+    this.#suspended = undefined
+    this.#socket.resume()
   }
 
   disconnect(): Promise<void> {
