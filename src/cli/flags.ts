@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { OpenOptions, TransportConfig } from '../index.ts'
 import { UsageError } from './failure.ts'
 
-const TRANSPORTS = ['hyperswarm', 'relay', 'disabled'] as const
+const TRANSPORTS = ['auto', 'hyperswarm', 'relay', 'disabled'] as const
 type TransportName = (typeof TRANSPORTS)[number]
 /** Milliseconds until a relay or DHT that can't be reached is reported; it is still tried after that. */
 const TIMEOUT_MS = 8000
@@ -40,7 +40,7 @@ export function addCommonFlags(command: Command): Command {
     .addOption(
       new Option(
         '--transport <name>',
-        'the way to the others; repeat it to use several (default: hyperswarm)',
+        `the way to the others, ${TRANSPORTS.join(', ')}; repeat it to use several (default: hyperswarm)`,
       ).argParser((value: string, previous: TransportName[] | undefined) => [
         ...(previous ?? []),
         transportName(value),
@@ -160,24 +160,29 @@ function transportsOf({ transport, relay, relayToken, bootstrap }: CommonFlags):
       'Leave out the other transports, --relay and --bootstrap',
     )
   }
-  if (names.has('relay') && relay === undefined) {
-    throw new UsageError("'--transport relay' needs a relay", 'Say which: --relay wss://relay.example.org')
+  if (names.has('auto') && names.size > 1) {
+    throw new UsageError("'--transport auto' means hyperswarm and relay", 'Leave out the other transports')
   }
-  if (relay !== undefined && !names.has('relay')) {
+  const relaying = [...names].find((name) => name === 'relay' || name === 'auto')
+  const dialling = [...names].find((name) => name === 'hyperswarm' || name === 'auto')
+  if (relaying !== undefined && relay === undefined) {
+    throw new UsageError(`'--transport ${relaying}' needs a relay`, 'Say which: --relay wss://relay.example.org')
+  }
+  if (relay !== undefined && relaying === undefined) {
     throw new UsageError('--relay is given, but not used', "Add '--transport relay', or leave out --relay")
   }
-  if (relayToken !== undefined && !names.has('relay')) {
+  if (relayToken !== undefined && relaying === undefined) {
     throw new UsageError('--relay-token is given, but no relay', 'Say which: --relay wss://relay.example.org')
   }
-  if (bootstrap !== undefined && !names.has('hyperswarm')) {
+  if (bootstrap !== undefined && dialling === undefined) {
     throw new UsageError('--bootstrap is given, but not used', "Add '--transport hyperswarm', or leave out --bootstrap")
   }
   const token = relayToken ?? (process.env['PEERLOG_RELAY_TOKEN'] || undefined)
   return [...names].map((mode) => ({
     mode,
     timeoutMs: TIMEOUT_MS,
-    ...(mode === 'relay' && relay !== undefined ? { relayUrl: relay } : {}),
-    ...(mode === 'relay' && token !== undefined ? { relayToken: token } : {}),
-    ...(mode === 'hyperswarm' && bootstrap !== undefined ? { bootstrap } : {}),
+    ...(mode === relaying && relay !== undefined ? { relayUrl: relay } : {}),
+    ...(mode === relaying && token !== undefined ? { relayToken: token } : {}),
+    ...(mode === dialling && bootstrap !== undefined ? { bootstrap } : {}),
   }))
 }

@@ -1,4 +1,4 @@
-import type { Event } from '../index.ts'
+import type { Event, PathReason } from '../index.ts'
 import type { Colors } from './colors.ts'
 import { printable, printableJson } from './printable.ts'
 
@@ -63,4 +63,20 @@ export function eventJson({ id, author, seq, position, timestamp, subject, type,
     ...(bytes ? { encoding: 'base64' } : {}),
     local,
   })
+}
+
+/** Why messages go the way they do, in a few words: `relay (UDP is blocked)`. */
+export function way(transport: string, reason: PathReason | undefined): string {
+  const why = reason === undefined ? '' : REASONS[reason]
+  return why === '' ? transport : `${transport} (${why})`
+}
+
+const REASONS: Record<PathReason, string> = {
+  direct: '',
+  'relay-only': '',
+  'direct-lost': 'the direct way was lost',
+  'udp-blocked': 'UDP is blocked',
+  'not-found': 'not found in the DHT',
+  'holepunch-failed': 'no way through the NATs',
+  pending: 'a direct way is being looked for',
 }

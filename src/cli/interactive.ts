@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { Delivery } from './delivery.ts'
 import type { CommonFlags } from './flags.ts'
 import { addCommonFlags, addSinceFlag, isLocalOnly, seconds } from './flags.ts'
-import { counted, short } from './format.ts'
+import { counted, short, way } from './format.ts'
 import { printable } from './printable.ts'
 import type { Context } from './with-database.ts'
 import { withDatabase } from './with-database.ts'
@@ -117,8 +117,8 @@ async function obey(command: string, { db, output }: Context): Promise<void> {
     case 'who': {
       const peers = db.sync.peers()
       if (peers.length === 0) return output.status('nobody else is there')
-      for (const { peerId, transport, inSync } of peers) {
-        output.status(`${short(peerId)}  ${transport}  ${inSync ? 'in sync' : 'syncing'}`)
+      for (const { peerId, transport, reason, inSync } of peers) {
+        output.status(`${short(peerId)}  ${way(transport, reason)}  ${inSync ? 'in sync' : 'syncing'}`)
       }
       return
     }

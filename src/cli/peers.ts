@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { SyncEventOf } from '../index.ts'
 import type { CommonFlags } from './flags.ts'
 import { addCommonFlags, seconds } from './flags.ts'
-import { localTime } from './format.ts'
+import { localTime, way } from './format.ts'
 import type { Output } from './output.ts'
 import { printable } from './printable.ts'
 import type { Context } from './with-database.ts'
@@ -14,7 +14,7 @@ interface PeersFlags extends CommonFlags {
   once?: true
 }
 
-type PeerEvent = SyncEventOf<'PeerConnected' | 'PeerDisconnected' | 'PeerRefused' | 'Problem'>
+type PeerEvent = SyncEventOf<'PeerConnected' | 'PathChanged' | 'PeerDisconnected' | 'PeerRefused' | 'Problem'>
 
 /** Seconds that `--once` looks for the first peer, and milliseconds that it then waits for more. */
 const ONCE_SECONDS = 10
@@ -24,7 +24,7 @@ export function addPeers(program: Command): void {
   const command = program
     .command('peers')
     .summary('print who comes and goes')
-    .description('Prints peers that connect, disconnect or are turned away, until Ctrl-C.')
+    .description('Prints peers that connect, change their way, disconnect or are turned away, until Ctrl-C.')
   command
     .option('--for <seconds>', 'end after so long', seconds)
     .option('--once', `print who is there, and end: after the first peers are found, or ${ONCE_SECONDS} s (--for)`)
@@ -51,6 +51,7 @@ async function peers(flags: PeersFlags): Promise<void> {
 async function watch(secondsLeft: number | undefined, { db, output, signal }: Context): Promise<void> {
   const { sync } = db
   sync.on('PeerConnected', (event) => void print(event, output))
+  sync.on('PathChanged', (event) => void print(event, output))
   sync.on('PeerDisconnected', (event) => void print(event, output))
   sync.on('PeerRefused', (event) => void print(event, output))
   sync.on('Problem', (event) => output.warn(describe(event, output)))
@@ -70,8 +71,8 @@ async function listOnce(secondsLeft: number, { db, output, signal }: Context): P
   if (found.signal.aborted) await sleep(MORE_PEERS_MS, undefined, { signal }).catch(() => {})
   const list = sync.peers()
   for (const peer of list) {
-    const { peerId, transport, inSync } = peer
-    await output.result(peer, `${peerId}  ${transport}  ${inSync ? 'in sync' : 'syncing'}`)
+    const { peerId, transport, reason, inSync } = peer
+    await output.result(peer, `${peerId}  ${way(transport, reason)}  ${inSync ? 'in sync' : 'syncing'}`)
   }
   if (list.length === 0)
     output.status(`nobody found in ${secondsLeft} s: do they use the same key, secret and transport?`)
@@ -85,7 +86,9 @@ async function print(event: PeerEvent, output: Output): Promise<void> {
 function describe(event: PeerEvent, { colors }: Output): string {
   switch (event.type) {
     case 'PeerConnected':
-      return `${colors.green('+')} ${event.peerId}  ${event.transport ?? ''}`
+      return `${colors.green('+')} ${event.peerId}  ${way(event.transport ?? '', event.reason)}`
+    case 'PathChanged':
+      return `${colors.dim('~')} ${event.peerId}  ${way(event.transport, event.reason)}`
     case 'PeerDisconnected':
       return `${colors.yellow('-')} ${event.peerId}  ${event.reason ?? ''}`
     case 'PeerRefused': {

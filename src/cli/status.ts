@@ -1,5 +1,5 @@
 import type { Database } from '../index.ts'
-import { counted, short } from './format.ts'
+import { counted, short, way } from './format.ts'
 import type { Output } from './output.ts'
 import { printable } from './printable.ts'
 
@@ -30,8 +30,11 @@ export function watchStatus(db: Database, output: Output): () => void {
     output.status(dim('nobody else yet: do they use the same key, secret and transport? Still looking …'))
   }, LONELY_MS)
 
-  sync.on('PeerConnected', ({ peerId, transport }) => {
-    output.status(`${green('+')} ${short(peerId)} is here, over ${transport ?? 'some transport'}`)
+  sync.on('PeerConnected', ({ peerId, transport, reason }) => {
+    output.status(`${green('+')} ${short(peerId)} is here, over ${way(transport ?? 'some transport', reason)}`)
+  })
+  sync.on('PathChanged', ({ peerId, transport, reason }) => {
+    output.status(dim(`~ ${short(peerId)} is now reached over ${way(transport, reason)}`))
   })
   sync.on('PeerDisconnected', ({ peerId, reason }) => {
     // It is we who leave.

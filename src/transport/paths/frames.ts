@@ -5,7 +5,7 @@
  * | frame    | byte 0 | then                                              | sent                                       |
  * | -------- | ------ | ------------------------------------------------- | ------------------------------------------ |
  * | HELLO    | 0      | version u8 = 1, incarnation 16 bytes              | first, by both, at once                    |
- * | BEGIN    | 1      | count varint                                      | by the leader: a new connection, the count-th with this peer |
+ * | BEGIN    | 1      | count varint                                      | by the leader: a new connection; counts up |
  * | ATTACH   | 2      | connection id 16 bytes, received varint           | by the leader: one more path of a living one |
  * | ATTACHED | 3      | received varint                                   | in answer to ATTACH                        |
  * | REJECT   | 4      | nothing                                           | in answer to ATTACH: there is none         |

@@ -17,6 +17,8 @@ export const ACK_STEP_BYTES: number = 256 * KiB
 
 /** Paths to one peer of a topic, those that are shaking hands included; beyond it the oldest worse one gives way. */
 export const MAX_PATHS_PER_PEER = 4
+/** Processes with the key of one peer: its next life beside the last, or a copy; the oldest gives way. */
+export const MAX_LIVES_PER_PEER = 2
 /** Paths of one topic that are shaking hands; beyond it the oldest gives way, or the newcomer. */
 export const MAX_PATH_HANDSHAKES = 64
 /** Milliseconds for a path's handshake; less if the transports' timeout is less. */

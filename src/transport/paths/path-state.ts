@@ -85,7 +85,8 @@ export class PathState {
     const silence = now - this.#quietSince
     const unanswered = now - Math.max(this.#pingSince, this.#progressAt)
     if (silence >= PATH_DEAD_MS || (this.isPinging && unanswered >= PATH_DEAD_MS)) return 'dead'
-    if (!this.isPinging && now - this.#heardAt >= PATH_PING_MS) this.wantsPing = true
+    // Also if data is owed an answer: who is behind with reading acknowledges nothing, but answers.
+    if (!this.isPinging && now >= this.#pingAt) this.wantsPing = true
     if (this.suspect || silence < this.#patience) return null
     this.suspect = true
     // So that it is heard again when it works again.
@@ -97,13 +98,18 @@ export class PathState {
   get checkAt(): number {
     const quiet = this.#quietSince
     const silent = quiet + (this.suspect ? PATH_DEAD_MS : this.#patience)
-    if (!this.isPinging) return this.wantsPing ? silent : Math.min(silent, this.#heardAt + PATH_PING_MS)
+    if (!this.isPinging) return this.wantsPing ? silent : Math.min(silent, this.#pingAt)
     return Math.min(silent, Math.max(this.#pingSince, this.#progressAt) + PATH_DEAD_MS)
   }
 
   /** We were late ourselves: what the peer has sent may not have been looked at. */
   forgive(now: number): void {
     if (!this.suspect) this.#forgivenUntil = now - this.#patience + PATH_LATE_MS
+  }
+
+  /** When to test it, unless it is being tested. */
+  get #pingAt(): number {
+    return Math.min(this.#heardAt + PATH_PING_MS, this.#quietSince + this.#patience / 2)
   }
 
   /** Since when a sign of life is owed and none has come; infinity while none is owed. */

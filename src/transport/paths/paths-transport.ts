@@ -11,6 +11,7 @@ import { INCARNATION_BYTES } from './frames.ts'
 import { GOODBYE_MS, LOOKUP_PATIENCE_MS } from './limits.ts'
 import type { Interfaces } from './network-watch.ts'
 import { NetworkWatch } from './network-watch.ts'
+import type { Ourselves } from './peer-lives.ts'
 import type { ChildTransport } from './topic-paths.ts'
 import { TopicPaths } from './topic-paths.ts'
 
@@ -66,7 +67,7 @@ class PathsTransport implements Transport {
   readonly name: string
   readonly children: readonly ChildTransport[]
   readonly #options: PathsOptions
-  readonly #incarnation: Buffer = randomBytes(INCARNATION_BYTES)
+  readonly #ourselves: Ourselves = { incarnation: randomBytes(INCARNATION_BYTES), begun: 0 }
   readonly #topics: Map<string, TopicState> = new Map()
   readonly #stop = new AbortController()
   readonly #stopped: Promise<void> = new Promise((resolve) => {
@@ -171,7 +172,7 @@ class PathsTransport implements Transport {
   #iterate(topic: Topic, signal: AbortSignal | undefined): ConnectionFeed {
     const state = this.#state(topic)
     assertNoIteration(state.current?.feed)
-    const paths: TopicPaths = new TopicPaths(topic, this.children, this.#incarnation, {
+    const paths: TopicPaths = new TopicPaths(topic, this.children, this.#ourselves, {
       signal,
       timeoutMs: this.#options.timeoutMs,
       onProblem: this.#options.onProblem,

@@ -1,37 +1,26 @@
 import { equalBytes } from '../../base/bytes.ts'
-import type { Connection, Path } from '../transport.ts'
+import type { Path } from '../transport.ts'
 import { within } from '../within.ts'
-import type { Child } from './child-path.ts'
-import { ChildPath } from './child-path.ts'
-import {
-  ATTACH,
-  ATTACHED,
-  BEGIN,
-  encodeAttach,
-  encodeBare,
-  encodeBegin,
-  encodeReceived,
-  HELLO,
-  PATHS_VERSION,
-  REJECT,
-} from './frames.ts'
+import type { Child, ChildPath } from './child-path.ts'
+import { ATTACH, ATTACHED, BEGIN, encodeAttach, encodeBare, encodeBegin, encodeReceived, REJECT } from './frames.ts'
 import type { Frame } from './frames.ts'
 import { connectionHash, connectionId } from './identity.ts'
-import { MAX_PATH_VIOLATIONS, MAX_PATHS_PER_PEER, PATH_CLOSE_MS } from './limits.ts'
+import { MAX_PATH_VIOLATIONS, PATH_CLOSE_MS, PATH_DEAD_MS } from './limits.ts'
 import { LogicalConnection } from './logical-connection.ts'
 
-export interface PeerOwner<C extends Child> {
-  readonly incarnation: Buffer
-  /** Milliseconds for a path's handshake. */
-  readonly handshakeMs: number
+export interface LifeOwner<C extends Child> {
+  readonly peerId: string
+  /** What our next BEGIN says: more each time. */
+  nextCount(): number
   onConnection(connection: LogicalConnection): void
-  /** No path to the peer works, or only that of `besides` is left. */
+  onConnectionEnd(): void
+  /** No path works, or only that of `besides` is left. */
   search(besides: C | null): void
-  describe(peerId: string, child: C, directLost: boolean): Path
-  /** A path's handshake is over, one way or the other. */
-  onHandshakeEnd(path: number): void
-  /** There are no paths to the peer any more, and no connection. */
-  onIdle(peer: PeerPaths<C>): void
+  describe(child: C, directLost: boolean): Path
+  /** Whether a path may still turn out to be one of these. */
+  mayBring(): boolean
+  /** The handshake of a path is over. */
+  onHandshakeEnd(path: ChildPath<C>): void
 }
 
 type AttachFrame = Extract<Frame, { type: typeof ATTACH }>
@@ -39,34 +28,34 @@ type AttachFrame = Extract<Frame, { type: typeof ATTACH }>
 interface Entry<C extends Child> {
   path: ChildPath<C>
   /**
-   * `hello`: nothing was heard; `leading`: we shall say BEGIN or ATTACH; `asked`: we said ATTACH; `following`: the peer is to
-   * say BEGIN or ATTACH; `holding`: it said ATTACH, about a connection whose BEGIN may be on another path's way.
+   * `leading`: we shall say BEGIN or ATTACH; `asked`: we said ATTACH; `following`: the peer is to say BEGIN or ATTACH;
+   * `holding`: it said ATTACH, about a connection whose BEGIN may be on another path's way.
    */
-  state: 'hello' | 'leading' | 'asked' | 'following' | 'holding' | 'attached'
+  state: 'leading' | 'asked' | 'following' | 'holding' | 'attached'
   /** What it said then. */
   held: AttachFrame | null
   /** The connection that ATTACH was about, or that the path is attached to. */
   connection: LogicalConnection | null
-  timer: NodeJS.Timeout | undefined
   hasRejected: boolean
 }
 
-/** The paths to one peer of a topic, from their HELLO on, and the connection that they carry. */
+/** The paths to one life of a peer, a process from its start to its end, and the connection that they carry. */
 export class PeerPaths<C extends Child> {
-  readonly peerId: string
-  readonly #owner: PeerOwner<C>
+  readonly #owner: LifeOwner<C>
+  readonly #isLeader: boolean
   /** By path number, the oldest first. */
   readonly #entries = new Map<number, Entry<C>>()
   #connection: LogicalConnection | null = null
-  /** Which of the peer's lives the connection is with, and whether the peer has answered on it. */
-  #incarnation: Buffer | null = null
+  /** Whether the peer has answered on the connection. */
   #isConfirmed = false
-  #violations = 0
-  /** Connections that have begun with this life of the peer, by whoever leads. */
+  /** The number of the peer's last BEGIN. */
   #count = 0
+  #violations = 0
+  /** Until when it must show that it is alive, because the peer has begun another life. */
+  #challengedUntil = -Infinity
 
-  constructor(peerId: string, owner: PeerOwner<C>) {
-    this.peerId = peerId
+  constructor(isLeader: boolean, owner: LifeOwner<C>) {
+    this.#isLeader = isLeader
     this.#owner = owner
   }
 
@@ -74,24 +63,25 @@ export class PeerPaths<C extends Child> {
     return this.#connection
   }
 
-  /** Gives up a path that is shaking hands. */
-  giveUp(path: number): void {
-    void this.#entries.get(path)?.path.end('too many handshakes')
+  /** Whether there is nothing of it any more. */
+  get isOver(): boolean {
+    return this.#entries.size === 0 && this.#connection === null
   }
 
-  /** Serves one more path; resolves when it has ended. */
-  async serve(id: number, child: C, connection: Connection): Promise<void> {
-    this.#makeRoom()
-    const path: ChildPath<C> = new ChildPath(id, child, connection, {
-      onFrame: (_path, frame) => this.#onFrame(entry, frame),
-      onViolation: () => this.#onViolation(entry),
-      onWritable: () => entry.connection?.setWritable(id),
-      onEnd: (_path, lost) => this.#onPathEnd(entry, lost),
-    })
-    const timer = setTimeout(() => void path.end('no handshake in time'), this.#owner.handshakeMs)
-    const entry: Entry<C> = { path, state: 'hello', held: null, connection: null, timer, hasRejected: false }
-    this.#entries.set(id, entry)
-    await path.run(this.#owner.incarnation)
+  /** One more path, on which the peer has said HELLO. */
+  add(path: ChildPath<C>): void {
+    const state = this.#isLeader ? 'leading' : 'following'
+    const entry: Entry<C> = { path, state, held: null, connection: null, hasRejected: false }
+    this.#entries.set(path.id, entry)
+    if (this.#isLeader) this.#lead(entry)
+  }
+
+  /** Ends the connection unless it still works: another process has the peer's key now, most likely its next life. */
+  challenge(): void {
+    const connection = this.#connection
+    if (connection?.isSuspect === true) return this.end('the peer has begun anew')
+    this.#challengedUntil = performance.now() + PATH_DEAD_MS
+    connection?.probe()
   }
 
   /** Closes the connection, and every path. */
@@ -100,16 +90,23 @@ export class PeerPaths<C extends Child> {
     await Promise.all([...this.#entries.values()].map(({ path }) => path.end(reason)))
   }
 
-  // ---- handshakes -------------------------------------------------------------------------------------------------
+  /** Ends the connection, and every path, at once. */
+  end(reason: string): void {
+    this.#connection?.abort(reason)
+    for (const { path } of this.#entries.values()) void path.end(reason)
+  }
 
-  #onFrame(entry: Entry<C>, frame: Frame): string | null {
+  // ---- of its paths -----------------------------------------------------------------------------------------------
+
+  /** Returns what the peer did wrong, or null. */
+  onFrame(path: ChildPath<C>, frame: Frame): string | null {
+    const entry = this.#entries.get(path.id)
+    if (entry === undefined) return null
     switch (entry.state) {
       case 'attached':
         // Any word of the peer's says that it knows of the connection.
         if (!this.#isConfirmed) this.#confirm()
-        return entry.connection?.accept(entry.path.id, frame) ?? null
-      case 'hello':
-        return frame.type === HELLO ? this.#onHello(entry, frame) : 'no HELLO'
+        return entry.connection?.accept(path.id, frame) ?? null
       case 'asked':
         if (frame.type === ATTACHED) return this.#onAttached(entry, frame.received)
         return frame.type === REJECT ? this.#onReject(entry) : 'a frame out of turn'
@@ -122,27 +119,30 @@ export class PeerPaths<C extends Child> {
     }
   }
 
-  #onHello(entry: Entry<C>, { version, incarnation }: Extract<Frame, { type: typeof HELLO }>): string | null {
-    if (version !== PATHS_VERSION) return 'another version of the protocol'
-    const order = Buffer.compare(this.#owner.incarnation, incarnation)
-    if (order === 0) return 'our own words'
-    if (this.#incarnation !== null && !equalBytes(this.#incarnation, incarnation)) {
-      // The peer was started anew, and knows nothing of what was before.
-      this.#connection?.abort('the peer has begun anew')
-      for (const other of this.#entries.values()) if (other !== entry) void other.path.end('begun anew')
-      this.#violations = 0
-      this.#count = 0
-    }
-    this.#incarnation = Buffer.from(incarnation)
-    entry.state = order > 0 ? 'leading' : 'following'
-    if (order > 0) this.#lead(entry)
-    return null
+  onWritable(path: ChildPath<C>): void {
+    this.#entries.get(path.id)?.connection?.setWritable(path.id)
   }
+
+  /** The peer has broken the rules on it. */
+  onViolation(path: ChildPath<C>): void {
+    this.#entries.get(path.id)?.connection?.detach(path.id, true)
+    if (++this.#violations >= MAX_PATH_VIOLATIONS) this.#connection?.abort('the peer broke the protocol')
+  }
+
+  /** `lost`: neither side wanted it to end. */
+  onEnd(path: ChildPath<C>, lost: boolean): void {
+    const entry = this.#entries.get(path.id)
+    this.#entries.delete(path.id)
+    entry?.connection?.detach(path.id, lost)
+    this.attachHeld()
+  }
+
+  // ---- handshakes -------------------------------------------------------------------------------------------------
 
   #lead(entry: Entry<C>): void {
     const connection = this.#connection
     if (connection === null) {
-      entry.path.send(encodeBegin(++this.#count))
+      entry.path.send(encodeBegin(this.#owner.nextCount()))
       return this.#begin(entry, true)
     }
     // What it cannot know of yet it would have to reject.
@@ -186,7 +186,7 @@ export class PeerPaths<C extends Child> {
     this.#count = count
     this.#connection?.abort('the peer has ended the connection')
     this.#begin(entry, false)
-    this.#attachHeld()
+    this.attachHeld()
     return null
   }
 
@@ -212,12 +212,13 @@ export class PeerPaths<C extends Child> {
   /** Whether a BEGIN may be on its way to us. */
   get #mayBegin(): boolean {
     let count = 0
-    for (const { state } of this.#entries.values()) if (state === 'hello' || state === 'following') count++
+    for (const { state } of this.#entries.values()) if (state === 'following') count++
     // Not counting the path that asks.
-    return count > 1
+    return count > 1 || this.#owner.mayBring()
   }
 
-  #attachHeld(): void {
+  /** Looks again at what the peer said about a connection that had not begun. */
+  attachHeld(): void {
     for (const entry of this.#entries.values()) {
       const { held } = entry
       if (entry.state !== 'holding' || held === null) continue
@@ -231,7 +232,7 @@ export class PeerPaths<C extends Child> {
   #begin(entry: Entry<C>, initiator: boolean): void {
     const { handshakeHash } = entry.path.connection
     const identity = {
-      peerId: this.peerId,
+      peerId: this.#owner.peerId,
       initiator,
       handshakeHash: connectionHash(handshakeHash),
       id: connectionId(handshakeHash),
@@ -241,10 +242,7 @@ export class PeerPaths<C extends Child> {
       isWritable: (path) => this.#entries.get(path)?.path.writable === true,
       drop: (path, reason) => void this.#entries.get(path)?.path.end(reason),
       describe: (path, directLost) => this.#describe(path, directLost),
-      search: (path) => {
-        this.#owner.search((path === null ? undefined : this.#entries.get(path)?.path.child) ?? null)
-        this.#leadWaiting()
-      },
+      search: (path) => this.#onSearch(path),
       onEnd: (reason, byPeer) => this.#onConnectionEnd(connection, reason, byPeer),
     })
     this.#connection = connection
@@ -253,8 +251,14 @@ export class PeerPaths<C extends Child> {
     this.#owner.onConnection(connection)
   }
 
+  #onSearch(path: number | null): void {
+    if (performance.now() < this.#challengedUntil) return this.end('the peer has begun anew')
+    this.#owner.search((path === null ? undefined : this.#entries.get(path)?.path.child) ?? null)
+    this.#leadWaiting()
+  }
+
   #attach(entry: Entry<C>, connection: LogicalConnection, received: number): string | null {
-    this.#endHandshake(entry)
+    this.#owner.onHandshakeEnd(entry.path)
     entry.state = 'attached'
     entry.connection = connection
     return connection.attach(entry.path.id, entry.path.child.rank, received)
@@ -262,51 +266,22 @@ export class PeerPaths<C extends Child> {
 
   #describe(id: number, directLost: boolean): Path | null {
     const entry = this.#entries.get(id)
-    return entry === undefined ? null : this.#owner.describe(this.peerId, entry.path.child, directLost)
+    return entry === undefined ? null : this.#owner.describe(entry.path.child, directLost)
   }
 
-  // ---- ends -------------------------------------------------------------------------------------------------------
-
-  #makeRoom(): void {
-    if (this.#entries.size < MAX_PATHS_PER_PEER) return
-    const [shaking] = [...this.#entries.values()].filter(({ state }) => state !== 'attached')
-    const id = shaking?.path.id ?? this.#connection?.dispensable ?? null
-    if (id === null) return
-    this.#connection?.detach(id, false)
-    void this.#entries.get(id)?.path.end('too many paths')
-    this.#entries.delete(id)
-  }
-
-  #onViolation(entry: Entry<C>): void {
-    const { connection, path } = entry
-    connection?.detach(path.id, true)
-    if (++this.#violations >= MAX_PATH_VIOLATIONS) this.#connection?.abort('the peer broke the protocol')
-  }
-
-  #endHandshake(entry: Entry<C>): void {
-    clearTimeout(entry.timer)
-    this.#owner.onHandshakeEnd(entry.path.id)
-  }
-
-  #onPathEnd(entry: Entry<C>, lost: boolean): void {
-    this.#endHandshake(entry)
-    this.#entries.delete(entry.path.id)
-    entry.connection?.detach(entry.path.id, lost)
-    this.#attachHeld()
-    this.#lookIdle()
+  /** The path that can best be done without, if there is one. */
+  get dispensable(): ChildPath<C> | null {
+    const id = this.#connection?.dispensable ?? null
+    return id === null ? null : (this.#entries.get(id)?.path ?? null)
   }
 
   async #onConnectionEnd(connection: LogicalConnection, reason: string, byPeer: boolean): Promise<void> {
     if (this.#connection === connection) this.#connection = null
     const paths = [...this.#entries.values()].filter((entry) => entry.connection === connection)
     this.#leadWaiting()
-    this.#lookIdle()
+    this.#owner.onConnectionEnd()
     // Whoever closes also closes the paths, so that each side's transports know who it was.
     if (byPeer) await within(PATH_CLOSE_MS, Promise.all(paths.map(({ path }) => path.gone)))
     await Promise.all(paths.map(({ path }) => path.end(reason)))
-  }
-
-  #lookIdle(): void {
-    if (this.#entries.size === 0 && this.#connection === null) this.#owner.onIdle(this)
   }
 }

@@ -5,7 +5,8 @@ import type { Connection, Outlook, Path, Transport } from '../transport.ts'
 import type { Child } from './child-path.ts'
 import { MAX_PATH_HANDSHAKES, PATH_HANDSHAKE_MS } from './limits.ts'
 import type { LogicalConnection } from './logical-connection.ts'
-import { PeerPaths } from './peer-paths.ts'
+import type { Ourselves } from './peer-lives.ts'
+import { PeerLives } from './peer-lives.ts'
 
 /** One of the transports that are combined, with all that it can. */
 export interface ChildTransport extends Child {
@@ -28,10 +29,10 @@ export class TopicPaths {
   readonly feed: ConnectionFeed
   readonly #topic: Topic
   readonly #children: readonly ChildTransport[]
-  readonly #incarnation: Buffer
-  readonly #peers = new Map<string, PeerPaths<ChildTransport>>()
+  readonly #ourselves: Ourselves
+  readonly #peers = new Map<string, PeerLives<ChildTransport>>()
   /** Paths that are shaking hands, the oldest first: whose, and since when. */
-  readonly #handshakes = new Map<number, { peer: PeerPaths<ChildTransport>; since: number }>()
+  readonly #handshakes = new Map<number, { peer: PeerLives<ChildTransport>; since: number }>()
   readonly #abort = new AbortController()
   #iterations: Promise<unknown> = Promise.resolve()
   readonly #handshakeMs: number
@@ -40,16 +41,11 @@ export class TopicPaths {
   /** While set, no path is taken. */
   isSuspended = false
 
-  constructor(
-    topic: Topic,
-    children: readonly ChildTransport[],
-    incarnation: Buffer,
-    options: TopicPathsOptions,
-  ) {
+  constructor(topic: Topic, children: readonly ChildTransport[], ourselves: Ourselves, options: TopicPathsOptions) {
     this.#onProblem = options.onProblem
     this.#topic = topic
     this.#children = children
-    this.#incarnation = incarnation
+    this.#ourselves = ourselves
     this.#handshakeMs = Math.min(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, PATH_HANDSHAKE_MS)
     this.feed = new ConnectionFeed(options.signal, async () => {
       options.onEnd()
@@ -91,7 +87,7 @@ export class TopicPaths {
   /** Looks whether the paths work, and for better ones. */
   probe(): void {
     this.search(null)
-    for (const peer of this.#peers.values()) peer.connection?.probe()
+    for (const peer of this.#peers.values()) for (const connection of peer.connections) connection.probe()
   }
 
   /** Makes the transports, but for this one, look for the topic's peers at once. */
@@ -106,7 +102,9 @@ export class TopicPaths {
 
   /** Closes what is left, without waiting for the peers. */
   abort(): void {
-    for (const peer of this.#peers.values()) peer.connection?.abort('the transport was disconnected')
+    for (const peer of this.#peers.values()) {
+      for (const connection of peer.connections) connection.abort('the transport was disconnected')
+    }
     this.#abort.abort()
   }
 
@@ -149,9 +147,9 @@ export class TopicPaths {
     await peer.serve(id, child, connection)
   }
 
-  #newPeer(peerId: string): PeerPaths<ChildTransport> {
-    return new PeerPaths(peerId, {
-      incarnation: this.#incarnation,
+  #newPeer(peerId: string): PeerLives<ChildTransport> {
+    return new PeerLives(peerId, {
+      ourselves: this.#ourselves,
       handshakeMs: this.#handshakeMs,
       onConnection: (connection: LogicalConnection) => this.feed.push(connection),
       search: (besides) => this.search(besides),
