@@ -220,16 +220,16 @@ export class Database implements AsyncDisposable {
    * Says goodbye to the peers, and is silent until `resume`: the app goes to the background, or the laptop is closed.
    * Appending and reading go on. A transport that was handed in is not suspended, only not used. Idempotent.
    */
-  suspend(): Promise<void> {
-    return this.#inTurn(async () => {
+  async suspend(): Promise<void> {
+    await this.#inTurn(async () => {
       await this.sync.suspend()
       await this.#transport?.suspend?.()
     })
   }
 
   /** Looks for peers again after `suspend`. Idempotent. */
-  resume(): Promise<void> {
-    return this.#inTurn(async () => {
+  async resume(): Promise<void> {
+    await this.#inTurn(async () => {
       await this.#transport?.resume?.()
       await this.sync.resume()
     })

@@ -50,7 +50,7 @@ describe('createTransport', () => {
     ['not an object', 'relay', ["'relay'", "{ mode: 'hyperswarm' }"]],
     ['null', null, ['null']],
     ['an unknown mode', { mode: 'tcp' }, ["mode is 'tcp'", "'hyperswarm', 'relay', 'auto', 'disabled'"]],
-    ['auto, for now', { mode: 'auto' }, ['auto', 'array', "{ mode: 'relay', relayUrl }"]],
+    ['auto without URL', { mode: 'auto' }, ["mode 'auto' needs it", 'wss://']],
     ['a relay without URL', { mode: 'relay' }, ['relayUrl is missing', 'wss://']],
     ['a relay with no URLs', { mode: 'relay', relayUrl: [] }, ['relayUrl is missing']],
     ['https', { mode: 'relay', relayUrl: 'https://r.example/x' }, ['https://r.example/x', "Write 'wss://r.example/x'"]],

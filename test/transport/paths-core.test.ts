@@ -21,7 +21,6 @@ import {
   PONG,
   USE,
 } from '../../src/transport/paths/frames.ts'
-import type { Frame } from '../../src/transport/paths/frames.ts'
 import {
   CONTROL_BURST,
   FRAME_COST_BYTES,
@@ -412,7 +411,7 @@ describe('a peer that lies', () => {
     while (core.poll(0) !== null);
     for (const bytes of frames) {
       const frame = decodeFrame(bytes)
-      const violation = typeof frame === 'string' ? frame : core.receive(1, frame as Frame, 0)
+      const violation = typeof frame === 'string' ? frame : core.receive(1, frame, 0)
       while (core.poll(0) !== null);
       if (violation !== null) return violation
     }

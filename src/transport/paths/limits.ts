@@ -38,7 +38,7 @@ export const PATH_PING_MS = 3000
 export const PATH_SUSPECT_MS = 500
 export const PATH_SUSPECT_ROUND_TRIPS = 4
 /** The same after which the path is closed. */
-export const PATH_DEAD_MS = 10_000
+export const PATH_DEAD_MS = 6000
 /** Milliseconds that our own clock may be late before silence is no longer taken for the peer's. */
 export const PATH_LATE_MS = 100
 /** Milliseconds that a better path must have worked, in both directions, before worse ones are closed. */

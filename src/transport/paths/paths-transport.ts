@@ -144,14 +144,14 @@ class PathsTransport implements Transport {
     const topics = this.#iterations()
     for (const paths of topics) paths.isSuspended = true
     await Promise.all(topics.map((paths) => paths.closeAll('suspended')))
-    await Promise.all(this.children.map(({ transport, owned }) => (owned ? transport.suspend?.() : undefined)))
+    await Promise.all(this.#owned.map(async (transport) => transport.suspend?.()))
   }
 
   async resume(): Promise<void> {
     if (this.#disconnected !== null) return
     this.#isSuspended = false
     for (const paths of this.#iterations()) paths.isSuspended = false
-    await Promise.all(this.children.map(({ transport, owned }) => (owned ? transport.resume?.() : undefined)))
+    await Promise.all(this.#owned.map(async (transport) => transport.resume?.()))
   }
 
   outlook(peerId: string): Outlook {
@@ -229,13 +229,16 @@ class PathsTransport implements Transport {
     const ended = Promise.all([...topics.map((paths) => paths.feed.end()), ...this.#endings()])
     await within(GOODBYE_MS, ended)
     for (const paths of topics) paths.abort()
-    const children = this.children.filter(({ owned }) => owned)
-    await Promise.all(children.map(({ transport }) => transport.disconnect()))
+    await Promise.all(this.#owned.map((transport) => transport.disconnect()))
     await within(GOODBYE_MS, ended)
   }
 
   #endings(): Promise<unknown>[] {
     return [...this.#topics.values()].flatMap(({ before }) => before ?? [])
+  }
+
+  get #owned(): Transport[] {
+    return this.children.flatMap(({ transport, owned }) => (owned ? [transport] : []))
   }
 
   #assertOpen(): void {

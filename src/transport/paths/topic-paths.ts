@@ -72,16 +72,17 @@ export class TopicPaths {
   #begin(): void {
     if (this.feed.ended) return
     const errors: unknown[] = []
-    const iterations = this.#children.map((child) => {
+    const iterations: Promise<void>[] = []
+    for (const child of this.#children) {
       try {
-        return this.#iterate(child)
+        iterations.push(this.#iterate(child))
       } catch (error) {
         errors.push(error)
         this.#onProblem?.(child.name, error)
       }
-    })
+    }
     this.#iterations = Promise.all(iterations)
-    if (this.#onProblem === undefined && errors.length === iterations.length) throw errors[0]
+    if (this.#onProblem === undefined && iterations.length === 0) throw errors[0]
   }
 
   /** Looks whether the paths work, and for better ones. */
