@@ -30,7 +30,8 @@ export class Cable implements Transport {
 
   /** Asks anew whoever introduces the peers, when told to refresh; also where the transport can't by itself. */
   async *connect(topic: Topic, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<Connection> {
-    while (signal?.aborted !== true) {
+    for (;;) {
+      if (signal?.aborted === true) return
       const again = new AbortController()
       const connected = new Set<Connection>()
       const restart = (): void => {

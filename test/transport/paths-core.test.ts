@@ -91,7 +91,7 @@ class Pair {
       const core = this.cores[side]
       do {
         for (let output; (output = core.poll(this.now)) !== null;) {
-          expect(this.ends[side], 'something after the end').toBe(null)
+          if (this.ends[side] !== null) throw new Error(`${output.type} after the end`)
           switch (output.type) {
             case 'send': {
               const wire = this.wires.get(output.path)
@@ -119,8 +119,7 @@ class Pair {
       } while (this.#feed(side))
       this.#read(side)
       const { unacknowledged, unread } = core.held
-      expect(unacknowledged).toBeLessThanOrEqual(KEPT)
-      expect(unread).toBeLessThanOrEqual(MAX_UNREAD_BYTES)
+      if (unacknowledged > KEPT || unread > MAX_UNREAD_BYTES) throw new Error(`${unacknowledged}, ${unread} bytes held`)
     }
   }
 
@@ -142,7 +141,10 @@ class Pair {
   #read(side: Side): void {
     if (!this.reads[side]) return
     for (const message of this.unread[side].splice(0)) {
-      this.received[side].push(message.readUInt32BE())
+      const number = message.readUInt32BE()
+      if (number !== this.received[side].length)
+        throw new Error(`${number} after ${this.received[side].length} messages`)
+      this.received[side].push(number)
       this.cores[side].read(message, this.now)
     }
   }
@@ -173,18 +175,12 @@ class Pair {
   deliver(side: Side, path: number, bytes: Buffer): void {
     const frame = decodeFrame(bytes)
     if (typeof frame === 'string') throw new Error(frame)
-    expect(this.cores[side].receive(path, frame, this.now), 'a violation').toBe(null)
+    const violation = this.cores[side].receive(path, frame, this.now)
+    if (violation !== null) throw new Error(`a violation: ${violation}`)
     this.pump()
   }
 
-  expectPrefix(): void {
-    for (const side of [0, 1] as const) {
-      expect(this.received[side]).toEqual(Array.from({ length: this.received[side].length }, (_, i) => i))
-    }
-  }
-
   expectAll(): void {
-    this.expectPrefix()
     expect([this.received[1].length, this.received[0].length]).toEqual(this.sent)
   }
 }
@@ -263,7 +259,6 @@ describe('whatever happens to its paths, a connection', () => {
         pair.up(1)
         for (const next of steps) {
           perform(pair, next)
-          pair.expectPrefix()
           // Within the grace there is a path again.
           if (pair.wires.size === 0 || [...pair.wires.values()].every(({ silent }) => silent)) pair.up(1)
           if (pair.ends.some((end) => end !== null)) break
@@ -271,7 +266,7 @@ describe('whatever happens to its paths, a connection', () => {
         expect(pair.ends).toEqual([null, null])
         pair.reads = [true, true]
         pair.up(0)
-        pair.pass(60_000)
+        pair.pass(20_000)
         pair.expectAll()
         pair.cores[0].close('done', pair.now)
         pair.pump()
@@ -279,7 +274,7 @@ describe('whatever happens to its paths, a connection', () => {
         expect(pair.ends).toEqual(['', 'done'])
         expect(pair.cores.map((core) => core.wakeAt)).toEqual([Infinity, Infinity])
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     )
   })
 

@@ -2,21 +2,24 @@
  * What peers say on a path, a connection of one transport that carries (a part of) one logical connection: one message is
  * one frame. Varints as in base/codec.ts.
  *
- * | frame    | byte 0 | then                                              | sent                                       |
- * | -------- | ------ | ------------------------------------------------- | ------------------------------------------ |
- * | HELLO    | 0      | version u8 = 1, incarnation 16 bytes              | first, by both, at once                    |
- * | BEGIN    | 1      | count varint                                      | by the leader: a new connection; counts up |
- * | ATTACH   | 2      | connection id 16 bytes, received varint           | by the leader: one more path of a living one |
- * | ATTACHED | 3      | received varint                                   | in answer to ATTACH                        |
- * | REJECT   | 4      | nothing                                           | in answer to ATTACH: there is none         |
- * | USE      | 5      | nothing                                           | from now on its sender sends over this path |
- * | DATA     | 6      | number varint, message: the rest, at least 1 byte | a message, or the last part of one         |
- * | PART     | 7      | number varint, PART_BYTES bytes                   | the first part of a message too long for DATA |
- * | ACK      | 8      | received varint, at least 1                       | so many numbered frames were taken over    |
- * | CLOSE    | 9      | number varint, reason: the rest, UTF-8            | the last numbered frame                    |
- * | PING     | 10     | nothing                                           | answered by PONG                           |
- * | PONG     | 11     | nothing                                           |                                            |
- * | END      | 12     | reason: the rest, UTF-8                           | the last on this path                      |
+ * | frame    | byte 0 | then                                              | sent                                          |
+ * | -------- | ------ | ------------------------------------------------- | --------------------------------------------- |
+ * | HELLO    | 1      | version u8 = 3, incarnation 32 bytes              | first, by both, at once                       |
+ * | BEGIN    | 2      | count varint                                      | by the leader: a new connection; counts up    |
+ * | ATTACH   | 3      | connection id 16 bytes, received varint           | by the leader: one more path of a living one  |
+ * | ATTACHED | 4      | received varint                                   | in answer to ATTACH                           |
+ * | REJECT   | 5      | nothing                                           | in answer to ATTACH: there is none            |
+ * | USE      | 6      | nothing                                           | from now on its sender sends over this path   |
+ * | DATA     | 7      | number varint, message: the rest, at least 1 byte | a message, or the last part of one            |
+ * | PART     | 8      | number varint, PART_BYTES bytes                   | the first part of a message too long for DATA |
+ * | ACK      | 9      | received varint, at least 1                       | so many numbered frames were taken over       |
+ * | CLOSE    | 10     | number varint, reason: the rest, UTF-8            | the last numbered frame                       |
+ * | PING     | 11     | nothing                                           | answered by PONG                              |
+ * | PONG     | 12     | nothing                                           |                                               |
+ * | END      | 13     | reason: the rest, UTF-8                           | the last on this path                         |
+ *
+ * HELLO looks like that of a session, whose versions were 1 and 2 when sessions spoke on the transports themselves: peers of
+ * then find out that this is another version.
  *
  * DATA, PART and CLOSE are numbered from 0, in each direction of the connection, over all its paths.
  */
@@ -26,23 +29,23 @@ import { MAX_VARINT_BYTES, Reader, varintBytes, writeVarint } from '../../base/c
 import { MAX_MESSAGE_BYTES } from '../../base/limits.ts'
 import { MAX_REASON_BYTES } from './limits.ts'
 
-export const PATHS_VERSION = 1
-export const INCARNATION_BYTES = 16
+export const PATHS_VERSION = 3
+export const INCARNATION_BYTES = 32
 export const CONNECTION_ID_BYTES = 16
 
-export const HELLO = 0
-export const BEGIN = 1
-export const ATTACH = 2
-export const ATTACHED = 3
-export const REJECT = 4
-export const USE = 5
-export const DATA = 6
-export const PART = 7
-export const ACK = 8
-export const CLOSE = 9
-export const PING = 10
-export const PONG = 11
-export const END = 12
+export const HELLO = 1
+export const BEGIN = 2
+export const ATTACH = 3
+export const ATTACHED = 4
+export const REJECT = 5
+export const USE = 6
+export const DATA = 7
+export const PART = 8
+export const ACK = 9
+export const CLOSE = 10
+export const PING = 11
+export const PONG = 12
+export const END = 13
 
 /** Bytes of a message in a PART: what is left of a transport's longest message. */
 export const PART_BYTES: number = MAX_MESSAGE_BYTES - 1 - MAX_VARINT_BYTES
@@ -94,7 +97,8 @@ function decodeRest(type: FrameType, reader: Reader): Frame | null {
     case PART: {
       const number = reader.varint()
       const message = reader.rest()
-      if (type === PART ? message.length !== PART_BYTES : message.length === 0) reader.fail()
+      const fits = type === PART ? message.length === PART_BYTES : message.length > 0 && message.length <= PART_BYTES
+      if (!fits) reader.fail()
       return { type, number, message }
     }
     case CLOSE:
