@@ -169,11 +169,13 @@ export class PeerPaths<C extends Child> {
   }
 
   #onReject(entry: Entry<C>): null {
-    // The peer has ended it, and its word was lost with the path.
-    if (entry.connection === this.#connection) this.#connection?.abort('the peer has ended the connection')
+    const { connection } = entry
+    // Before the connection ends, and its paths with it: the next one is to begin on this path.
     entry.state = 'leading'
     entry.connection = null
-    this.#lead(entry)
+    // The peer has ended it, and its word was lost with the path.
+    if (connection === this.#connection) connection?.abort('the peer has ended the connection')
+    if (entry.state === 'leading') this.#lead(entry)
     return null
   }
 
