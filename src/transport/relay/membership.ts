@@ -3,7 +3,7 @@ import { Backoff } from '../../base/backoff.ts'
 import { MAX_HANDSHAKES, MAX_INCOMING_PEERS, NEWCOMER_GRACE_MS } from '../../base/limits.ts'
 import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
-import { type NoiseKeyPair, SUPERSEDED } from '../transport.ts'
+import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
 import {
   HEALTHY_MS,
@@ -238,7 +238,7 @@ export class Membership {
     }
     if (older?.alive === true) {
       iteration.successors.add(connection)
-      void older.close(SUPERSEDED)
+      void older.close()
     }
     const since = performance.now()
     this.connections.set(peerId, connection)
