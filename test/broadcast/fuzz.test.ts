@@ -1,6 +1,6 @@
 /**
  * Real transcripts, damaged in every way, and noise, into sessions over a real store at every phase.
- * PEERLOG_FUZZ_SECONDS says for how long (60), PEERLOG_SEED from which seed.
+ * PEERLOG_FUZZ_SECONDS says for how long (30), PEERLOG_SEED from which seed.
  */
 import fs from 'node:fs'
 import os from 'node:os'
@@ -16,7 +16,7 @@ import { foreignLog, Stranger } from './stranger.ts'
 import type { Node } from './world.ts'
 import { expectSound, World } from './world.ts'
 
-const SECONDS = Number(process.env['PEERLOG_FUZZ_SECONDS'] ?? 60)
+const SECONDS = Number(process.env['PEERLOG_FUZZ_SECONDS'] ?? 30)
 const SEED = Number(process.env['PEERLOG_SEED'] ?? 20261120)
 const HEAP_GROWTH_BYTES = 64 * 1024 * 1024
 

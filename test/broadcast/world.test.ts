@@ -451,7 +451,7 @@ describe('any number of replicas', () => {
   const file = new URL('../seeds/world.json', import.meta.url)
   const failed = JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, number[]>
   const first = Number(process.env['PEERLOG_SEED'] ?? 0)
-  const rounds = Number(process.env['PEERLOG_ROUNDS'] ?? 40)
+  const rounds = Number(process.env['PEERLOG_ROUNDS'] ?? 20)
 
   for (const topology of Object.keys(topologies)) {
     it(`agree as a ${topology}, whatever happens`, () => {

@@ -18,6 +18,7 @@ import {
   tempFolder,
 } from '../store/stores.ts'
 import { dice } from '../../src/base/dice.ts'
+import { turns } from './scale.ts'
 
 // Whatever is done to the bytes of a file, nobody gets an event from it that was never written, and no other replica is
 // brought to store one.
@@ -136,7 +137,7 @@ describe('damage', () => {
   it('of single bits of the file', { timeout: LIMIT_MS }, async () => {
     const random = dice(SEED + 20)
     const outcomes: Outcome[] = []
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < turns(400); i++) {
       const bad = Buffer.from(database)
       // One time in four in the header and the first page, which everything hangs on.
       const at = Math.floor(random() * (i % 4 === 0 ? 4096 : bad.length))
@@ -144,13 +145,13 @@ describe('damage', () => {
       outcomes.push(await examine(bad, null, 182))
     }
     tell('bits flipped in the file', outcomes)
-    expect(outcomes.filter((outcome) => outcome === 'use').length).toBeGreaterThan(50)
+    expect(outcomes.filter((outcome) => outcome === 'use').length).toBeGreaterThan(turns(50))
   })
 
   it('of stretches of the file, overwritten with noise or zeros', { timeout: LIMIT_MS }, async () => {
     const random = dice(SEED + 21)
     const outcomes: Outcome[] = []
-    for (let i = 0; i < 120; i++) {
+    for (let i = 0; i < turns(120); i++) {
       const bad = Buffer.from(database)
       const from = Math.floor(random() * bad.length)
       const to = from + 1 + Math.floor(random() * 6000)
@@ -175,7 +176,7 @@ describe('damage', () => {
     const random = dice(SEED + 23)
     const outcomes: Outcome[] = []
     expect(await examine(database, log, all)).toBe('harmless')
-    for (let i = 0; i < 150; i++) {
+    for (let i = 0; i < turns(150); i++) {
       const bad = Buffer.from(log)
       const at = Math.floor(random() * bad.length)
       bad[at] = (bad[at] as number) ^ (1 << Math.floor(random() * 8))

@@ -21,6 +21,7 @@ import { dice } from '../../src/base/dice.ts'
 import type { Fault } from './victims.ts'
 import { inPairs, noShim, Victim } from './victims.ts'
 import { integrity, Ledger } from './ledger.ts'
+import { turns } from './scale.ts'
 
 const LIMIT_MS = 300_000
 const counts: string[] = []
@@ -194,7 +195,7 @@ describe.skipIf(noShim !== null)(`a disk that fails${noShim === null ? '' : ` ($
     async (durability) => {
       const random = dice(SEED + durability.length)
       const totals = { failed: 0, refused: 0, acknowledged: 0, lost: 0, repeated: 0 }
-      const points = Array.from({ length: 40 }, () => 1 + Math.floor(random() * 250))
+      const points = Array.from({ length: turns(40) }, () => 1 + Math.floor(random() * 250))
       await inPairs(points, async (at) => {
         const file = path.join(tempFolder(), 'test.db')
         const fault: Fault = { do: 'fail', at, from: 'opened' }
@@ -226,7 +227,7 @@ describe.skipIf(noShim !== null)(`a disk that fails${noShim === null ? '' : ` ($
         totals.refused += refused.length
         for (const key of ['acknowledged', 'lost', 'repeated'] as const) totals[key] += ledger[key]
       })
-      expect(totals.refused).toBeGreaterThan(10)
+      expect(totals.refused).toBeGreaterThan(turns(10))
       counts.push(
         `${durability}: calls failed ${totals.failed}, appends refused ${totals.refused}, ` +
           `acknowledged ${totals.acknowledged}, lost ${totals.lost}, repeated ${totals.repeated}`,

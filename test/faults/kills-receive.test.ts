@@ -7,9 +7,10 @@ import { dice } from '../../src/base/dice.ts'
 import { integrity, Ledger, show } from './ledger.ts'
 import type { Fault } from './victims.ts'
 import { noShim, Victim } from './victims.ts'
+import { turns } from './scale.ts'
 
 const LIMIT_MS = 300_000
-const KILLS = 60
+const KILLS = turns(60)
 const SOURCE_EVENTS = 24_000
 
 const totals = { kills: 0, midst: 0, stored: 0, acknowledged: 0, lost: 0, repeated: 0 }

@@ -18,6 +18,7 @@ import {
 import { dice } from '../../src/base/dice.ts'
 import type { VictimOptions } from './fixtures/victim.ts'
 import { integrity, Ledger, show } from './ledger.ts'
+import { THOROUGH, turns } from './scale.ts'
 import type { Fault } from './victims.ts'
 import { inPairs, noShim, Victim } from './victims.ts'
 
@@ -89,7 +90,7 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
         const file = tempFile()
         const ledger = new Ledger()
         const witness = openStore({ keys: sealed })
-        for (let round = 0; round < rounds / 2; round++) {
+        for (let round = 0; round < turns(rounds) / 2; round++) {
           const first = 1_000_000 * (round + 1)
           const options = victim(file, { seed: below(2 ** 31), first, shape })
           const opening = round > 0 && random() < 0.25
@@ -127,7 +128,7 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
     fs.copyFileSync(filled, file)
     const random = dice(SEED + 100)
     const ledger = new Ledger()
-    for (let round = 0; round < 24; round++) {
+    for (let round = 0; round < turns(24); round++) {
       const first = 1_000_000 * (round + 1)
       const options = victim(file, { seed: round, first, shape: 'flight', bytes: 20 })
       const fault: Fault = { do: random() < 0.5 ? 'kill' : 'tear', at: 1 + Math.floor(random() * 1500), from: 'opened' }
@@ -176,7 +177,11 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
     })
   })
 
-  /** Kills a process at its first call, the next one at its second, until one reaches its end. */
+  /** Calls from one at which a process is killed to the next. */
+  const STRIDE = THOROUGH ? 1 : 2
+  const wayOf = (at: number): 'kill' | 'tear' => (Math.ceil(at / STRIDE) % 2 === 0 ? 'kill' : 'tear')
+
+  /** Kills a process at its first call, the next one at a later one, until one reaches its end. */
   async function sweep(
     kind: string,
     from: string | null,
@@ -185,12 +190,12 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
   ): Promise<void> {
     const seen = { end: false }
     function* points(): Generator<number> {
-      for (let at = 1; !seen.end; at++) yield at
+      for (let at = 1; !seen.end; at += STRIDE) yield at
     }
     await inPairs(points(), async (at) => {
       const file = tempFile()
       prepare(file)
-      const fault: Fault = { do: at % 2 === 0 ? 'kill' : 'tear', at, ...(from === null ? {} : { from }) }
+      const fault: Fault = { do: wayOf(at), at, ...(from === null ? {} : { from }) }
       const end = await new Victim('victim', victim(file, { task: 'close', first: 1_000_000, ...options }), {
         fault,
       }).end()
@@ -220,7 +225,7 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
   it('at every call of storing what was held back', { timeout: LIMIT_MS }, async () => {
     const ahead = 2 * MAX_CLOCK_AHEAD_MS
     let ended = false
-    for (let at = 1; !ended; at++) {
+    for (let at = 1; !ended; at += STRIDE) {
       const file = tempFile()
       const author = new Author(1, sealed)
         .write({ time: Date.now() + ahead })
@@ -228,7 +233,7 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
       const before = openStore({ path: file, keys: sealed })
       expect(before.ingest([author.run()])).toEqual(['held'])
       before.close()
-      const fault: Fault = { do: at % 2 === 0 ? 'kill' : 'tear', at, from: 'opened' }
+      const fault: Fault = { do: wayOf(at), at, from: 'opened' }
       const end = await new Victim('victim', victim(file, { task: 'release', ahead }), { fault }).end()
       ended = !end.killed
       if (end.killed) count('held')

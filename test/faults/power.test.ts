@@ -8,6 +8,7 @@ import type { VictimOptions } from './fixtures/victim.ts'
 import { integrity, Ledger } from './ledger.ts'
 import type { Fault } from './victims.ts'
 import { noShim, Victim } from './victims.ts'
+import { turns } from './scale.ts'
 
 // What a process does to its files is recorded, cut off anywhere, and everything that was not synced by then is kept,
 // lost or torn as a seed says. `durability: 'full'` promises that what was acknowledged is there even so, `'process'`
@@ -113,7 +114,7 @@ describe.skipIf(noShim !== null)(`a power cut${noShim === null ? '' : ` (${noShi
       const created = disk.linesAt('kept')[1] as number
       const calls = Array.from({ length: created }, (_, i) => i + 1)
       for (let i = 0; i < 5 * FIRST_CALLS; i++) calls.push(1 + (i % FIRST_CALLS))
-      while (calls.length < created + 5 * FIRST_CALLS + 100) calls.push(1 + Math.floor(random() * disk.length))
+      while (calls.length < created + 5 * FIRST_CALLS + turns(100)) calls.push(1 + Math.floor(random() * disk.length))
       note(durability, await cutAt(disk, durability, calls, random), durability === 'full')
     },
   )
@@ -124,7 +125,7 @@ describe.skipIf(noShim !== null)(`a power cut${noShim === null ? '' : ` (${noShi
     async (durability) => {
       const disk = await record(durability, [{ groups: 20, shape: 'batch', bytes: 130_000 }])
       const random = dice(SEED + (durability === 'full' ? 2 : 3))
-      const calls = Array.from({ length: 8 }, () => 1 + Math.floor((0.3 + 0.7 * random()) * disk.length))
+      const calls = Array.from({ length: turns(8) }, () => 1 + Math.floor((0.3 + 0.7 * random()) * disk.length))
       note(`${durability}, checkpoints`, await cutAt(disk, durability, calls, random), durability === 'full')
     },
   )
