@@ -1,4 +1,4 @@
-export type { ClusterStats } from './cluster/cluster.ts'
+export type { ClusterStats } from './cluster/stats.ts'
 export { createRelay } from './relay.ts'
 export type { Relay, RelayLogger, RelayStats } from './relay.ts'
 export type { NatsOptions, RelayOptions } from './relay-options.ts'

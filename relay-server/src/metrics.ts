@@ -1,6 +1,6 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { ClusterStats } from './cluster/cluster.ts'
+import type { ClusterStats } from './cluster/stats.ts'
 import { DROPS } from './cluster/drops.ts'
 import { LAG_WINDOW_MS } from './limits.ts'
 import type { RelayStats } from './relay.ts'

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { Backoff } from '../base/backoff.ts'
 import type { Run } from '../event/run.ts'
 import type { Topic } from '../topic/topic.ts'
 import type { Connection, Path, PathReason, Transport } from '../transport/transport.ts'
+import { announceFor } from './announcing.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
 import { boundAnnouncements, makeRoom } from './crowding.ts'
@@ -110,7 +109,10 @@ export class Replication implements LinkHandlers {
     this.#stopListening = this.#options.store.onCommit((commit) => this.#onCommit(commit))
     this.#connect()
     // Not among the tasks: it can take until its timeout, and closing does not wait for that.
-    for (const transport of this.#options.transports) void this.#announce(transport)
+    const { topic, transports } = this.#options
+    for (const transport of transports) {
+      void announceFor(topic, transport, this.#abort.signal, (error) => this.#problem(transport.name, error))
+    }
     this.#checkHeld()
     this.#checkRoom()
   }
@@ -187,23 +189,6 @@ export class Replication implements LinkHandlers {
     this.#iterations?.abort()
     this.#iterations = null
     await Promise.all(this.#tasks)
-  }
-
-  async #announce(transport: Transport): Promise<void> {
-    const { signal } = this.#abort
-    const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-    const backoff = new Backoff()
-    while (!signal.aborted) {
-      try {
-        // What an announcement that is still under way does after the end is the transport's affair.
-        await Promise.race([transport.announce(this.#options.topic), aborted])
-        return
-      } catch (error) {
-        if (signal.aborted) return
-        this.#problem(transport.name, error)
-        await sleep(backoff.next(), undefined, { signal }).catch(() => {})
-      }
-    }
   }
 
   async #accept(transport: Transport, signal: AbortSignal): Promise<void> {

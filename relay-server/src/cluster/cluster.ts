@@ -7,30 +7,14 @@ import type { Member, Room } from '../room.ts'
 import type { Elsewhere, Switchboard } from '../switchboard.ts'
 import { type BusFrame, type BusMessage, decodeBusMessage } from './bus-frames.ts'
 import { Bus, idOf } from './bus.ts'
-import { type Drop, Drops } from './drops.ts'
+import { Drops } from './drops.ts'
 import { Instance } from './instance.ts'
 import { BEAT_MS, MAX_INSTANCES, MAX_MISSED_BEATS, SEEK_JITTER_MS } from './limits.ts'
 import { Lookups } from './lookups.ts'
 import { Matchmaker } from './matchmaker.ts'
 import { Seeks } from './seeks.ts'
 import { parseNats } from './servers.ts'
-
-export interface ClusterStats {
-  /** Whether NATS can be used now. */
-  connected: boolean
-  /** Other instances that are known. */
-  instances: number
-  /** Pairs of which the other client is on another instance. */
-  remoteChannels: number
-  /** Bytes handed to NATS that it has not confirmed. */
-  waitingBytes: number
-  framesIn: number
-  framesOut: number
-  bytesIn: number
-  bytesOut: number
-  /** What was not acted on since the start, by reason. */
-  drops: Readonly<Record<Drop, number>>
-}
+import type { ClusterStats } from './stats.ts'
 
 interface OpenRoom {
   subject: string
