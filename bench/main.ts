@@ -75,7 +75,9 @@ async function measure(chosen: readonly string[]): Promise<BenchResults> {
 function withGroups(measured: BenchResults, earlier: BenchResults): BenchResults {
   const groupsNow = new Set(measured.rows.map(({ group }) => group))
   const rows = Object.keys(groups).flatMap((group) =>
-    (groupsNow.has(group) ? measured : earlier).rows.filter((row) => row.group === group),
+    (groupsNow.has(group) ? measured : earlier).rows
+      .filter((row) => row.group === group)
+      .map((row) => (groupsNow.has(group) ? { ...row, date: measured.date } : row)),
   )
   return { ...earlier, rows }
 }

@@ -13,6 +13,8 @@ export interface BenchResults {
 export interface BenchRow {
   /** The group of measurements it belongs to: a word for `npm run bench -- word`. */
   group?: string
+  /** The day it was measured, if that was after the run. */
+  date?: string
   /** What was measured, for people; unique, and the name by which a document may quote the figure. */
   name: string
   /** The median of the runs. */

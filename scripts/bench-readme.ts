@@ -53,8 +53,13 @@ function tableLines(rows: readonly BenchRow[]): string[] {
   return lines
 }
 
-function machineText({ machine, date }: BenchResults): string {
-  return `Medians on ${machine}, ${date}.`
+function machineText({ machine, date, rows }: BenchResults): string {
+  const later = rows.filter((row) => row.date !== undefined && row.date !== date)
+  const days = [...new Set(later.map((row) => row.date))].map((day) => {
+    const groups = new Set(later.filter((row) => row.date === day).map(({ group }) => group))
+    return `; ${[...groups].join(', ')} on ${day}`
+  })
+  return `Medians on ${machine}, ${date}${days.join('')}.`
 }
 
 /** All figures as Markdown, a table for each group, with the machine's line under them. */
