@@ -38,6 +38,10 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 it failed
 
 async function main(): Promise<number> {
   process.stderr.on('error', () => {})
+  // Whoever reads the help may close the pipe early; commands look after theirs themselves.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   try {
     await createProgram().parseAsync()
     return EXIT_OK

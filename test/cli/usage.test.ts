@@ -5,6 +5,12 @@ import { ROOT, Terminal } from './processes.ts'
 
 const terminal = new Terminal()
 
+test('help is no error for whoever reads only its beginning', async () => {
+  const started = terminal.start(['--help'])
+  started.child.stdout.destroy()
+  expect(await started.ended).toMatchObject({ code: 0, stderr: '' })
+})
+
 test('--help shows the commands and examples, and so does every command', async () => {
   const { code, stdout, stderr } = await terminal.run(['--help'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
