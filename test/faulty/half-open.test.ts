@@ -1,15 +1,16 @@
 /** A connection of which one direction is dead and that nobody cuts: only the side that hears nothing can tell. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { ADMISSION_TIMEOUT_MS, SILENCE_TIMEOUT_MS } from '../../src/base/limits.ts'
+import { ADMISSION_TIMEOUT_MS } from '../../src/base/limits.ts'
 import type { SyncEvent } from '../../src/index.ts'
 import { open } from '../../src/index.ts'
 import type { Faults } from '../../src/testing.ts'
 import { faultyTransport, memoryNetwork } from '../../src/testing.ts'
+import { PATH_DEAD_MS } from '../../src/transport/paths/limits.ts'
 
 const STEP_MS = 1000
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
 })
 
 afterEach(() => {
@@ -30,8 +31,8 @@ async function pass(condition: () => boolean, mostMs: number): Promise<number> {
 test.each([
   ['send', 'from its hello on', 0, ADMISSION_TIMEOUT_MS],
   ['receive', 'from its hello on', 0, ADMISSION_TIMEOUT_MS],
-  ['send', 'later', 4, SILENCE_TIMEOUT_MS],
-  ['receive', 'later', 4, SILENCE_TIMEOUT_MS],
+  ['send', 'later', 4, PATH_DEAD_MS],
+  ['receive', 'later', 4, PATH_DEAD_MS],
 ] as const)('what one side %ss vanishes %s: it is noticed, nobody is blamed, and they meet again', async (...args) => {
   const [direction, , first, timeoutMs] = args
   const network = memoryNetwork()
