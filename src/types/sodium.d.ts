@@ -11,6 +11,7 @@ declare module 'sodium-universal' {
   ): Promise<void>
   export function crypto_generichash(out: Uint8Array, input: Uint8Array, key?: Uint8Array): void
   export function crypto_generichash_batch(out: Uint8Array, inputs: Uint8Array[], key?: Uint8Array): void
+  export function crypto_hash_sha256(out: Uint8Array, input: Uint8Array): void
   export function crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void
   export function crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void
   export function crypto_sign_verify_detached(
