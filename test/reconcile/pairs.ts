@@ -87,9 +87,10 @@ export function compare(
 /** From the initiator's first message to its end. */
 export function converse(initiator: RangeReconciler, responder: RangeReconciler): Found {
   const found: Found = { have: [], need: [], messages: [] }
-  for (let message: Buffer | null = initiator.initiate(); message !== null; ) {
+  for (let message: Buffer | null = initiator.initiate(); message !== null;) {
     const answer = stepOf(responder.receive(message))
-    if (answer.reply === null || answer.have.length + answer.need.length > 0) throw new Error('not what a responder says')
+    if (answer.reply === null || answer.have.length + answer.need.length > 0)
+      throw new Error('not what a responder says')
     found.messages.push(message, answer.reply)
     const step = stepOf(initiator.receive(answer.reply))
     found.have.push(...step.have)
