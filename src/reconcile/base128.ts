@@ -8,7 +8,6 @@ export const MAX_BASE128_BYTES = 10
 
 /** Writes a number up to 2^53 − 1 and returns the offset after it. */
 export function writeBase128(into: Uint8Array, offset: number, value: number): number {
-  if (value >= 2 ** 32) return writeBigBase128(into, offset, BigInt(value))
   let bytes = 1
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
   for (let i = bytes - 1, rest = value; i >= 0; i--, rest = Math.floor(rest / 0x80)) {

@@ -7,10 +7,6 @@ export class FirstKeys {
   #words = new Uint32Array(64 * KEPT_WORDS)
   #count = 0
 
-  get count(): number {
-    return this.#count
-  }
-
   /** @param key bytes as ITEM_BYTES says. */
   set(at: number, key: DataView): void {
     for (let word = 0; word < KEPT_WORDS; word++) this.#words[at * KEPT_WORDS + word] = key.getUint32(4 * word)

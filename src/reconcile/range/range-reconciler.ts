@@ -55,8 +55,8 @@ export interface RangeViolation {
  * if the other is nearly empty: an initiator lists what it has fewer than 32 of.
  *
  * A peer is not believed: it may claim to have or lack anything. Nor are fingerprints proof against whoever may choose
- * ids. So after all differences were transferred, start again with `initiate`, until the answer to it is one byte
- * (and `receive` of it gives neither `have` nor `need`): then both sides have told each other the same fingerprints.
+ * ids. So after all differences were transferred, `initiate` again, until the very first answer brings neither `have` nor
+ * `need`: it is one byte then, or the same few ids that we have listed.
  */
 export class RangeReconciler {
   readonly #source: ItemSource
