@@ -171,16 +171,17 @@ async function checkWith(tool: string, args: string[], name: string): Promise<vo
 
 const CONSUMER = `
 import * as peerlog from 'peerlog'
+import * as reconcile from 'peerlog/reconcile'
 import * as testing from 'peerlog/testing'
 import * as relay from 'peerlog-relay'
 
-export const everything = [peerlog, testing, relay]
+export const everything = [peerlog, reconcile, testing, relay]
 export type Database = Awaited<ReturnType<typeof peerlog.open>>
 export type Relay = Awaited<ReturnType<typeof relay.createRelay>>
 `
 
 const IMPORTER = `
-const wanted = { peerlog: ['open', 'deriveTopic', 'createTransport', 'SyncBroadcaster'], 'peerlog/testing': ['transportConformance', 'memoryNetwork'], 'peerlog-relay': ['createRelay'] }
+const wanted = { peerlog: ['open', 'deriveTopic', 'createTransport', 'SyncBroadcaster'], 'peerlog/reconcile': ['ItemIndex', 'RangeReconciler', 'fingerprintOf'], 'peerlog/testing': ['transportConformance', 'memoryNetwork'], 'peerlog-relay': ['createRelay'] }
 let missing = 0
 for (const [name, exports] of Object.entries(wanted)) {
   const module = await import(name)

@@ -7,7 +7,7 @@ import { ItemIndex } from '../../src/reconcile/item-index.ts'
 import { CHUNK_ITEMS } from '../../src/reconcile/limits.ts'
 import { bytesOf, holds } from '../arbitraries.ts'
 import type { ModelItem } from './models.ts'
-import { compareItems, slowFingerprint } from './models.ts'
+import { compareItems, slowBase128, slowFingerprint } from './models.ts'
 
 const EDGES = [0, 31, 32, 53, 63].flatMap((bits) => [
   2n ** BigInt(bits) - 1n,
@@ -216,5 +216,19 @@ describe('fingerprints', () => {
         expect(fingerprintOf(ids.toReversed()).equals(fingerprintOf(ids))).toBe(true)
       }),
     )
+  })
+
+  it('are exact for more ids than a double holds the sum of', () => {
+    const count = 2 ** 21 + 5
+    const id = Buffer.alloc(32, 0xff)
+    function* ids(): Generator<Buffer> {
+      for (let i = 0; i < count; i++) yield id
+    }
+    // Each of them is −1.
+    const sum = 2n ** 256n - BigInt(count)
+    const bytes = Buffer.from(sum.toString(16), 'hex').reverse()
+    const digits = Uint8Array.from(slowBase128(BigInt(count)))
+    const expected = createHash('sha256').update(bytes).update(digits).digest('hex').slice(0, 32)
+    expect(fingerprintOf(ids()).toString('hex')).toBe(expected)
   })
 })

@@ -145,8 +145,14 @@ describe('RangeReconciler', () => {
         size: source.size,
         timestamp: (place) => source.timestamp(place),
         lowerBound: (timestamp, prefix) => source.lowerBound(timestamp, prefix),
-        id: (place) => (looked++, source.id(place)),
-        fingerprint: (from, to) => ((looked += 16), source.fingerprint(from, to)),
+        id: (place) => {
+          looked++
+          return source.id(place)
+        },
+        fingerprint: (from, to) => {
+          looked += 16
+          return source.fingerprint(from, to)
+        },
       })
       const [initiator, responder] = [
         new RangeReconciler(counted(indexOf(ours)), { maxItems, frameLimit: 0 }),

@@ -1,0 +1,27 @@
+/** What one way of comparing costs, both sides and both directions together. */
+export interface Cost {
+  bytes: number
+  /** Messages there and back. */
+  rounds: number
+  /** Milliseconds of processor time. */
+  ms: number
+  /** Bytes of memory that one side needs beside the replica itself. */
+  memory: number
+}
+
+export type Way = 'full' | 'delta' | 'range'
+
+export interface Figure {
+  /** Logs that each replica holds. */
+  logs: number
+  /** How many of them the one or the other has continued. */
+  changed: number
+  costs: Partial<Record<Way, Cost>>
+}
+
+export interface Figures {
+  machine: string
+  date: string
+  seconds: number
+  figures: Figure[]
+}
