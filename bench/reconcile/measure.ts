@@ -1,8 +1,7 @@
 import { freemem } from 'node:os'
-import type { ItemIndex } from 'peerlog/reconcile'
 import { median } from '../lib/measure.ts'
 import type { Figure } from './figures.ts'
-import { indexOf, makeReplicas } from './replicas.ts'
+import { HEAD_BYTES, Replicas } from './replicas.ts'
 import { deltaFrontier, fullFrontier, ranges } from './ways.ts'
 
 const SMALL = [10, 30, 100, 200, 300, 500]
@@ -12,7 +11,7 @@ const HUGE = 10_000_000
 const HUGE_NEEDS = 6e9
 const CHANGED = [0, 1, 10, 100]
 const SHARES = [0.001, 0.01, 0.1, 0.2, 0.5]
-const TIMES = 3
+const TIMES = 5
 /** Milliseconds after which a measurement is not repeated. */
 const SLOW_MS = 500
 
@@ -35,36 +34,34 @@ function usedBytes(): number {
   return heapUsed + external
 }
 
-function places(): { logs: number; changed: number }[] {
-  const all = [...SMALL, ...LARGE].flatMap((logs) => {
-    const counts = [...CHANGED, ...SHARES.map((share) => Math.round(share * logs))]
-    return [...new Set(counts)].filter((changed) => changed <= logs / 2).map((changed) => ({ logs, changed }))
-  })
-  if (freemem() > HUGE_NEEDS) all.push(...[10, 10_000].map((changed) => ({ logs: HUGE, changed })))
-  return all.toSorted((a, b) => a.logs - b.logs || a.changed - b.changed)
+function countsOf(logs: number): number[] {
+  if (logs === HUGE) return [10, logs / 1000]
+  const counts = [...CHANGED, ...SHARES.map((share) => Math.round(share * logs))].filter(
+    (changed) => changed <= logs / 2,
+  )
+  return [...new Set(counts)].toSorted((a, b) => a - b)
 }
 
 /** All figures, one after the other. */
 export function measure(): Figure[] {
   // Once without looking at the clock: code is slow until it was compiled.
-  for (let i = 0; i < 20; i++) figureOf(2000, 20)
-  return places().map(({ logs, changed }) => {
-    const figure = figureOf(logs, changed)
-    process.stderr.write('.')
-    return figure
-  })
+  for (let i = 0; i < 20; i++) figuresOf(2000, [20, 500])
+  const sizes = [...SMALL, ...LARGE, ...(freemem() > HUGE_NEEDS ? [HUGE] : [])]
+  return sizes.flatMap((logs) => figuresOf(logs, countsOf(logs)))
 }
 
-function figureOf(logs: number, changed: number): Figure {
-  const replicas = makeReplicas(logs, changed, dice(logs + changed))
+function figuresOf(logs: number, counts: readonly number[]): Figure[] {
   const before = usedBytes()
-  const ours = indexOf(replicas.heads[0])
-  const theirs: ItemIndex = indexOf(replicas.heads[1])
-  const runs = [ranges(ours, theirs, changed)]
-  while (runs.length < TIMES && (runs[0]?.ms ?? 0) < SLOW_MS) runs.push(ranges(ours, theirs, changed))
-  const memory = Math.max(0, (usedBytes() - before) / 2)
-  const range = { ...(runs[0] as (typeof runs)[0]), ms: median(runs.map(({ ms }) => ms)), memory }
-  if (ours.size !== theirs.size) throw new Error('both replicas hold every log')
-  if (logs === HUGE) return { logs, changed, costs: { range } }
-  return { logs, changed, costs: { full: fullFrontier(replicas), delta: deltaFrontier(replicas), range } }
+  const replicas = new Replicas(logs, dice(logs))
+  const memory = (usedBytes() - before) / 2 - logs * HEAD_BYTES
+  process.stderr.write('.')
+  return counts.map((changed) => {
+    replicas.change(changed)
+    const runs = [ranges(replicas)]
+    while (runs.length < TIMES && (runs[0]?.ms ?? 0) < SLOW_MS) runs.push(ranges(replicas))
+    const range = { ...(runs[0] as (typeof runs)[0]), ms: median(runs.map(({ ms }) => ms)), memory }
+    process.stderr.write('.')
+    if (logs === HUGE) return { logs, changed, costs: { range } }
+    return { logs, changed, costs: { full: fullFrontier(replicas), delta: deltaFrontier(replicas), range } }
+  })
 }

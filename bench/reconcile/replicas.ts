@@ -4,25 +4,39 @@ import { ItemIndex } from 'peerlog/reconcile'
 export const HEAD_BYTES = 43
 const ID_BYTES = 32
 
-/** Two replicas of which half of what differs was continued on each side. */
-export interface Replicas {
-  logs: number
-  changed: number
-  /** Joined heads of each side, in the order of the authors; the changed ones come first. */
-  heads: [Buffer, Buffer]
-}
-
 /** A head is known by an id of 32 bytes, as good as random. Heads here are random, so their first 32 bytes will do. */
 export function idOf(head: Buffer): Buffer {
   return head.subarray(0, ID_BYTES)
 }
 
-export function makeReplicas(logs: number, changed: number, random: () => number): Replicas {
-  const ours = noise(logs * HEAD_BYTES, random)
-  const theirs = Buffer.allocUnsafeSlow(ours.length)
-  ours.copy(theirs)
-  noise(changed * HEAD_BYTES, random).copy(theirs)
-  return { logs, changed, heads: [ours, theirs] }
+/** Two replicas with the same logs, more and more of which differ: half of them were continued on each side. */
+export class Replicas {
+  readonly logs: number
+  changed = 0
+  /** Joined heads of each side, in the order of the authors; the changed ones come first. */
+  readonly heads: [Buffer, Buffer]
+  readonly indexes: [ItemIndex, ItemIndex]
+  readonly #random: () => number
+
+  constructor(logs: number, random: () => number) {
+    this.logs = logs
+    this.#random = random
+    const ours = noise(logs * HEAD_BYTES, random)
+    const theirs = Buffer.allocUnsafeSlow(ours.length)
+    ours.copy(theirs)
+    this.heads = [ours, theirs]
+    this.indexes = [indexOf(ours), indexOf(theirs)]
+  }
+
+  /** @param changed logs that differ from now on, more than before. */
+  change(changed: number): void {
+    const [from, to] = [this.changed * HEAD_BYTES, changed * HEAD_BYTES]
+    const part = this.heads[1].subarray(from, to)
+    for (const head of headsIn(part)) this.indexes[1].delete(0, idOf(head))
+    noise(part.length, this.#random).copy(part)
+    for (const head of headsIn(part)) this.indexes[1].insert(0, idOf(head))
+    this.changed = changed
+  }
 }
 
 function noise(bytes: number, random: () => number): Buffer {
@@ -35,7 +49,7 @@ export function* headsIn(joined: Buffer): Generator<Buffer> {
   for (let at = 0; at < joined.length; at += HEAD_BYTES) yield joined.subarray(at, at + HEAD_BYTES)
 }
 
-export function indexOf(heads: Buffer): ItemIndex {
+function indexOf(heads: Buffer): ItemIndex {
   const index = new ItemIndex()
   for (const head of headsIn(heads)) index.insert(0, idOf(head))
   return index

@@ -1,4 +1,4 @@
-import { ItemIndex, RangeReconciler } from 'peerlog/reconcile'
+import { RangeReconciler } from 'peerlog/reconcile'
 import type { Cost } from './figures.ts'
 import type { Replicas } from './replicas.ts'
 import { HEAD_BYTES, headsIn } from './replicas.ts'
@@ -38,7 +38,7 @@ export function deltaFrontier({ changed, heads }: Replicas): Cost {
 }
 
 /** Ranges over the heads; then the heads that differ are told. Building the index is not part of it: a replica keeps one. */
-export function ranges(ours: ItemIndex, theirs: ItemIndex, changed: number): Omit<Cost, 'memory'> {
+export function ranges({ indexes: [ours, theirs], changed }: Replicas): Omit<Cost, 'memory'> {
   const [initiator, responder] = [new RangeReconciler(ours), new RangeReconciler(theirs)]
   const [have, need] = [new Set<string>(), new Set<string>()]
   let bytes = 0

@@ -23,10 +23,10 @@ export const MAX_RANGES_PER_MESSAGE = 131_072
 /** Ids in a message. */
 export const MAX_IDS_PER_MESSAGE = 131_072
 /** Items that are looked at for one message, some tens of milliseconds of work; what is left is compared later. */
-export const MAX_ITEMS_PER_MESSAGE = 65_536
+export const MAX_ITEMS_PER_MESSAGE = 131_072
 /** The least that it may be set to, so that every message gets a comparison further. */
 export const MIN_ITEMS_PER_MESSAGE = 4096
 /** Items that a fingerprint counts for. */
-export const FINGERPRINT_COST_ITEMS = 16
+export const FINGERPRINT_COST_ITEMS = 8
 /** Messages that are answered in one comparison. */
 export const MAX_ROUNDS = 10_000

@@ -109,14 +109,14 @@ describe('a message that no honest peer sends', () => {
 })
 
 it('five bytes get no more than a frame', () => {
-  const index = indexOf(100_000)
+  const index = indexOf(140_000)
   const ask = Buffer.from('6100000200', 'hex')
   const reply = (options: RangeOptions): number =>
     (stepOf(new RangeReconciler(index, options).receive(ask)).reply as Buffer).length
   expect(reply({})).toBeLessThanOrEqual(RANGE_FRAME_BYTES)
   expect(reply({ frameLimit: 4096 })).toBeLessThanOrEqual(4096)
-  expect(reply({ frameLimit: 0 })).toBeLessThan(32 * 65_536 + 100)
-  expect(reply({ frameLimit: 0, maxItems: Number.POSITIVE_INFINITY })).toBe(32 * 100_000 + 7)
+  expect(reply({ frameLimit: 0 })).toBeLessThan(32 * 131_072 + 100)
+  expect(reply({ frameLimit: 0, maxItems: Number.POSITIVE_INFINITY })).toBe(32 * 140_000 + 7)
 })
 
 it(`survives ${MESSAGES} damaged messages`, { timeout: 600_000 }, () => {

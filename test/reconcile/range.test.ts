@@ -150,7 +150,7 @@ describe('RangeReconciler', () => {
           return source.id(place)
         },
         fingerprint: (from, to) => {
-          looked += 16
+          looked += 8
           return source.fingerprint(from, to)
         },
       })

@@ -20,7 +20,7 @@ export interface RangeOptions {
   maxRanges?: number
   /** Ids in a message that we take; 131 072 by default. */
   maxIds?: number
-  /** Items that are looked at for one message, 4096 and more, a fingerprint counting for 16; 65 536 by default. What is left is looked at in later rounds. */
+  /** Items that are looked at for one message, 4096 and more, a fingerprint counting for 8; 131 072 by default. What is left is looked at in later rounds. */
   maxItems?: number
   /** Messages that are answered; 10 000 by default. */
   maxRounds?: number
