@@ -26,7 +26,7 @@ export const MAX_IDS_PER_MESSAGE = 131_072
 export const MAX_ITEMS_PER_MESSAGE = 131_072
 /** The least that it may be set to, so that every message gets a comparison further. */
 export const MIN_ITEMS_PER_MESSAGE = 4096
-/** Items that a fingerprint counts for. */
+/** Items that a fingerprint counts for, and any range besides the items in it. */
 export const FINGERPRINT_COST_ITEMS = 8
 /** Messages that are answered in one comparison. */
 export const MAX_ROUNDS = 10_000

@@ -15,6 +15,9 @@ import { FINGERPRINT, IDS, MAX_VERSION, MIN_VERSION, SKIP, VERSION } from './wir
 /** Parts that a range in which two sets differ is split into; one with fewer than twice as many items is listed. */
 const BUCKETS = 16
 
+/** A range about which something is said. */
+type Compared = Exclude<Range, { mode: typeof SKIP }>
+
 /** What came of a message. */
 export interface RangeStep {
   type: 'step'
@@ -118,10 +121,18 @@ export class RangeReconciler {
     const out = this.#out
     this.#budget = this.#options.maxItems
     let bound = FIRST_BOUND
-    let lower = 0
+    /** Number of items below `bound`; null while nobody has asked. */
+    let place: number | null = 0
     /** Whether what lies between the end of `out` and `bound` needs no answer. */
     let skips = false
     for (let range = reader.next(); range !== null; range = reader.next()) {
+      if (range.mode === SKIP) {
+        skips = true
+        bound = range.upper
+        place = null
+        continue
+      }
+      const lower: number = place ?? placeOf(bound, this.#source)
       const upper = Math.max(lower, placeOf(range.upper, this.#source))
       if (!this.#affords(range, upper - lower)) {
         if (skips) out.skip(bound)
@@ -150,27 +161,24 @@ export class RangeReconciler {
         skips = false
       }
       bound = range.upper
-      lower = upper
+      place = upper
     }
   }
 
-  /** Whether there is budget for a range with so many of our items. */
-  #affords(range: Range, count: number): boolean {
-    if (range.mode === SKIP) return true
-    if (this.#budget <= 0) return false
-    // With all of the budget left a list gets further by being split.
+  /** Whether there is budget for a range with so many of our items; what any range costs is taken from it then. */
+  #affords(range: Compared, count: number): boolean {
+    const isFresh = this.#budget === this.#options.maxItems
     const isCompared = range.mode === IDS && this.#isInitiator
-    return !isCompared || count <= this.#budget || this.#budget === this.#options.maxItems
+    if (!isFresh && (this.#budget <= 0 || (isCompared && count > this.#budget))) return false
+    this.#budget -= FINGERPRINT_COST_ITEMS
+    return true
   }
 
   /** Looks at a range; true if nothing about it needs to be said. */
-  #settles(range: Range, lower: number, upper: number, step: RangeStep): boolean {
-    if (range.mode === SKIP) return true
-    if (range.mode === FINGERPRINT) {
-      this.#budget -= FINGERPRINT_COST_ITEMS
-      return range.fingerprint.equals(this.#source.fingerprint(lower, upper))
-    }
-    if (!this.#isInitiator || upper - lower > this.#budget) return false
+  #settles(range: Compared, lower: number, upper: number, step: RangeStep): boolean {
+    if (range.mode === FINGERPRINT) return range.fingerprint.equals(this.#source.fingerprint(lower, upper))
+    // A list that is beyond any budget gets further by being split.
+    if (!this.#isInitiator || upper - lower > this.#options.maxItems) return false
     this.#budget -= upper - lower + range.ids.length / ID_BYTES
     compareIds(this.#source, lower, upper, range.ids, step)
     return true
