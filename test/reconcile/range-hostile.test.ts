@@ -119,6 +119,35 @@ it('five bytes get no more than a frame', () => {
   expect(reply({ frameLimit: 0, maxItems: Number.POSITIVE_INFINITY })).toBe(32 * 140_000 + 7)
 })
 
+it('many ranges of nothing cost little', () => {
+  const index = indexOf(1000)
+  let searches = 0
+  const source = {
+    size: index.size,
+    timestamp: (place: number) => index.timestamp(place),
+    id: (place: number) => index.id(place),
+    fingerprint: (from: number, to: number) => index.fingerprint(from, to),
+    lowerBound: (timestamp: bigint, prefix: Uint8Array) => {
+      searches++
+      return index.lowerBound(timestamp, prefix)
+    },
+  }
+  const count = 50_000
+  const flood = (range: string): Buffer => Buffer.from(`61${range.repeat(count)}`, 'hex')
+  stepOf(new RangeReconciler(source).receive(flood('020000')))
+  expect(searches).toBe(0)
+  // Empty lists, and fingerprints of nothing.
+  for (const range of ['02000200', `020001${NOTHING}`]) {
+    for (const initiates of [true, false]) {
+      searches = 0
+      const reconciler = new RangeReconciler(source, { maxItems: 4096 })
+      if (initiates) reconciler.initiate()
+      stepOf(reconciler.receive(flood(range)))
+      expect(searches).toBeLessThan(1000)
+    }
+  }
+})
+
 it(`survives ${MESSAGES} damaged messages`, { timeout: 600_000 }, () => {
   const random = dice(SEED)
   const below = (n: number): number => Math.floor(random() * n)
