@@ -22,6 +22,7 @@ import type { PeerMarks } from './peer-marks.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
 import { openDatabase, translateError } from './sqlite.ts'
 import type { Event, FollowableOrder } from './stored-event.ts'
+import type { StoredItems } from './stored-items.ts'
 import { Staged } from './writer.ts'
 
 /**
@@ -182,8 +183,8 @@ export class EventStore {
     this.#checkWritable()
     const author = checkForkProof(proof, this.#options.keys.tag)
     if (author === null) return false
-    const known = this.#parts.logs.get(author.toString('hex'))
-    if (known === undefined && !this.#parts.logs.hasRoomFor(1)) return null
+    const known = this.log(author.toString('hex'))
+    if (known === undefined && !this.hasRoom) return null
     const log = known ?? this.#parts.logs.empty(author)
     if (log.fork !== null) return true
     return this.#stage(0, (staged) => this.#parts.writer.freeze(log, Buffer.from(proof), staged)) ? true : null
@@ -226,7 +227,7 @@ export class EventStore {
   }
 
   #transact<T>(added: number, work: () => T): T {
-    const nextPosition = this.#parts.table.nextPosition
+    const { nextPosition } = this.#parts.table
     try {
       let result: T | undefined
       this.#transaction.immediate(() => {
@@ -297,11 +298,17 @@ export class EventStore {
     })
   }
 
+  /** The events by what two replicas compare. */
+  get items(): StoredItems {
+    return this.#parts.items
+  }
+
   /** The event with this id, if it is here and can be read. */
   get(id: string): Event | null {
     const wanted = fromHex(id)
-    const { ids, reader } = this.#parts
-    return this.#read(() => (wanted?.length === 32 ? reader.find(wanted, ids.find(wanted)) : null))
+    return wanted?.length === 32
+      ? this.#read(() => this.#parts.reader.find(wanted, this.#parts.ids.find(wanted)))
+      : null
   }
 
   /** Readable events after (in reverse: before) a place, in batches. Places are positions; in causal order, ranks. */
@@ -329,9 +336,8 @@ export class EventStore {
   place(order: FollowableOrder, position: number | null, reverse: boolean): number {
     if (position === null) return reverse ? Number.MAX_SAFE_INTEGER : 0
     if (order === 'arrival') return position
-    return this.#read(() =>
-      reverse ? this.#parts.causal.ranks.before(position) : this.#parts.causal.ranks.upTo(position),
-    )
+    const { ranks } = this.#parts.causal
+    return this.#read(() => (reverse ? ranks.before(position) : ranks.upTo(position)))
   }
 
   /** Place of the newest event. */

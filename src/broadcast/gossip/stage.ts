@@ -1,0 +1,460 @@
+import { toHex } from '../../base/bytes.ts'
+import { assert } from '../../base/errors.ts'
+import { hash } from '../../base/hash.ts'
+import type { Run } from '../../event/run.ts'
+import { decodeEventHeader } from '../../event/event.ts'
+import type { Violation } from '../end-reason.ts'
+import type { RunStatus } from '../receiver.ts'
+import { Assembly, stagedBytes } from './assembly.ts'
+import type { HeldPieces } from './held-pieces.ts'
+import type { LaneRun, StagedEvent } from './lane.ts'
+import { Lane } from './lane.ts'
+import {
+  MAX_PEAKS_TRIES,
+  MAX_STAGED_BYTES,
+  MAX_STAGED_LOGS,
+  PEAKS_RETRY_MS,
+  REFUSED_MS,
+  STAGE_TIMEOUT_MS,
+} from './limits.ts'
+import type { EventsMessage, Part, Peaks, PieceEvent, SignedHead, Want } from './messages.ts'
+import { Refused } from './refused.ts'
+import type { GossipReplica } from './replica.ts'
+import { Separations } from './separations.ts'
+import type { Holding } from './shares.ts'
+import { Shares } from './shares.ts'
+
+/** Key of the lane that all senders share. */
+const SHARED = ''
+
+interface StagedLog {
+  readonly author: Buffer
+  readonly hex: string
+  readonly lanes: Map<string, Lane>
+  /** When something of it last came. */
+  at: number
+}
+
+/** What came of a message: whether any of it was of use, and what its sender did wrong. */
+export interface Taken {
+  useful: boolean
+  violation: Violation | null
+}
+
+export interface Blame {
+  sender: string
+  violation: Violation
+}
+
+const USELESS: Taken = { useful: false, violation: null }
+const FORGED: Violation = { reason: 'invalid-events', detail: 'sent events that are not what it said' }
+const UNSIGNED: Violation = { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
+
+/**
+ * Received pieces until they can be verified: that is when all events from the end of our log to a signed head are here. Until
+ * then nobody knows whether they are true. So they are kept in a lane that all senders share only as long as they fit each
+ * other; after that in one for each sender, where a false piece spoils only what came from the same sender.
+ */
+export class Stage {
+  readonly #replica: GossipReplica
+  readonly #held: HeldPieces
+  readonly #refused: Refused
+  readonly #logs = new Map<string, StagedLog>()
+  readonly #shares = new Shares(MAX_STAGED_BYTES)
+  readonly #separations = new Separations()
+  readonly #ready = new Set<string>()
+  #ingesting: { log: StagedLog; lane: Lane; run: LaneRun }[] = []
+
+  constructor(replica: GossipReplica, held: HeldPieces) {
+    this.#replica = replica
+    this.#held = held
+    this.#refused = new Refused(held)
+  }
+
+  get bytes(): number {
+    return this.#shares.bytes
+  }
+
+  /** Logs of which something waits, and pieces that are not taken. */
+  get sizes(): { logs: number; refused: number } {
+    return { logs: this.#logs.size, refused: this.#refused.size }
+  }
+
+  /** Whose pieces count as held when the sender asks. */
+  holders(sender: string): [string, string] {
+    return [SHARED, sender]
+  }
+
+  // ---- taking -----------------------------------------------------------------------------------------------------
+
+  takeEvents({ author, head, events }: EventsMessage, sender: string, now: number): Taken {
+    let useful = false
+    for (const event of events) {
+      const taken = this.#takeEvent(author, head, event, hash(event.bytes), sender, now)
+      if (taken.violation !== null) return taken
+      useful ||= taken.useful
+    }
+    return { useful, violation: null }
+  }
+
+  #takeEvent(author: Buffer, head: SignedHead, piece: PieceEvent, id: Buffer, sender: string, now: number): Taken {
+    const header = decodeEventHeader(piece.bytes)
+    if (typeof header === 'string' || header.seq !== piece.seq || !header.author.equals(author)) {
+      return { useful: false, violation: FORGED }
+    }
+    const place = this.#placeFor(author, piece.seq, piece.time, id, sender, now)
+    if (place === null) return USELESS
+    const { log } = place
+    let { lane } = place
+    const known = lane.events.get(piece.seq)
+    if (known?.id.equals(id) === true) {
+      lane.addHead(head.length, head.signature, sender)
+      return USELESS
+    }
+    if (known !== undefined || !lane.addHead(head.length, head.signature, sender)) {
+      if (lane.key !== SHARED) return { useful: false, violation: UNSIGNED }
+      this.#separate(log, now)
+      lane = this.#lane(log, sender)
+      lane.addHead(head.length, head.signature, sender)
+    }
+    log.at = now
+    this.#ready.add(log.hex)
+    const staged: StagedEvent = {
+      ...{ seq: piece.seq, time: piece.time, id, event: Buffer.from(piece.bytes), sender, dropped: false },
+      bytes: stagedBytes(piece.bytes.length),
+      drop: () => this.#dropEvent(log, lane, staged),
+    }
+    lane.events.set(piece.seq, staged)
+    this.#held.add(piece.time, id, lane.key, null)
+    this.#shares.add(staged)
+    return { useful: true, violation: null }
+  }
+
+  takePart({ author, id, total, index, bytes, event }: Part, sender: string, now: number): Taken {
+    assert(event !== null, 'a proof is no event')
+    const place = this.#placeFor(author, event.seq, event.time, id, sender, now)
+    if (place === null) return USELESS
+    const { log, lane } = place
+    if (lane.events.get(event.seq)?.id.equals(id) === true) return USELESS
+    const key = id.toString('latin1')
+    let staged = lane.parts.get(key)
+    if (staged !== undefined && (staged.assembly.total !== total || staged.seq !== event.seq)) {
+      if (lane.key !== SHARED) return { useful: false, violation: FORGED }
+      this.#separate(log, now)
+      return USELESS
+    }
+    if (staged === undefined) {
+      staged = { seq: event.seq, time: event.time, assembly: new Assembly(Buffer.from(id), total), holdings: [] }
+      lane.parts.set(key, staged)
+      this.#held.add(event.time, staged.assembly.id, lane.key, staged.assembly)
+    }
+    const { assembly, holdings } = staged
+    if (!assembly.add(index, bytes, sender)) return USELESS
+    log.at = now
+    const parts = staged
+    const drop = (): void => this.#dropParts(log, lane, parts)
+    const holding: Holding = { sender, bytes: stagedBytes(bytes.length), dropped: false, drop }
+    holdings.push(holding)
+    this.#shares.add(holding)
+    if (holding.dropped || !assembly.isWhole) return { useful: true, violation: null }
+    this.#dropParts(log, lane, staged)
+    const whole = assembly.whole()
+    if (whole !== null) {
+      return this.#takeEvent(author, event.head, { seq: event.seq, time: event.time, bytes: whole }, id, sender, now)
+    }
+    if (assembly.senders.size === 1) return { useful: false, violation: FORGED }
+    this.#separate(log, now)
+    return USELESS
+  }
+
+  /** Where an event of a log belongs, or null if it is not to be kept. */
+  #placeFor(
+    author: Buffer,
+    seq: number,
+    time: number,
+    id: Buffer,
+    sender: string,
+    now: number,
+  ): { log: StagedLog; lane: Lane } | null {
+    const hex = toHex(author)
+    const log = this.#replica.log(hex)
+    if (this.#refused.has(id)) return null
+    const length = log?.mmr.length ?? 0
+    let isSeparate = this.#separations.has(hex, now)
+    if (log === undefined ? !this.#replica.hasRoom : log.fork !== null || seq < log.start) {
+      this.#refused.add(time, Buffer.from(id), now + REFUSED_MS)
+      return null
+    }
+    if (seq < length) {
+      if (this.#replica.items.bytes(id) !== null) return null
+      // It contradicts what is here: with the peaks before it, the two prove that the author forked, or that the sender lies.
+      isSeparate = true
+    } else if (log === undefined && this.#replica.beginning !== null) isSeparate = true
+    const staged = this.#logs.get(hex) ?? this.#newLog(author, hex, now)
+    if (staged === null) return null
+    if (seq < length) this.#separations.add(hex, now)
+    const lane = this.#lane(staged, isSeparate ? sender : SHARED)
+    if (lane.peaks !== null && length === 0 && seq < lane.peaks.seq) {
+      this.#refused.add(time, Buffer.from(id), now + REFUSED_MS)
+      return null
+    }
+    return { log: staged, lane }
+  }
+
+  #newLog(author: Buffer, hex: string, now: number): StagedLog | null {
+    if (this.#logs.size >= MAX_STAGED_LOGS) return null
+    const log = { author: Buffer.from(author), hex, lanes: new Map<string, Lane>(), at: now }
+    this.#logs.set(hex, log)
+    return log
+  }
+
+  #lane(log: StagedLog, key: string): Lane {
+    this.#logs.set(log.hex, log)
+    let lane = log.lanes.get(key)
+    if (lane === undefined) {
+      lane = new Lane(key)
+      log.lanes.set(key, lane)
+    }
+    return lane
+  }
+
+  /** Pieces of the log did not fit each other: from now on each sender's are kept apart. */
+  #separate(log: StagedLog, now: number): void {
+    this.#separations.add(log.hex, now)
+    const shared = log.lanes.get(SHARED)
+    if (shared !== undefined) this.#dropLane(log, shared)
+  }
+
+  takePeaks({ author, seq, peaks }: Peaks, sender: string): void {
+    const log = this.#logs.get(toHex(author))
+    const lane = log?.lanes.get(sender)
+    // What nobody asked for, or a seq of another question.
+    if (log === undefined || lane === undefined || lane.asked === 0 || lane.peaks !== null) return
+    lane.peaks = { seq, bytes: Buffer.from(peaks) }
+    this.#ready.add(log.hex)
+  }
+
+  // ---- verifying --------------------------------------------------------------------------------------------------
+
+  /** True if runs may be whole. */
+  get isReady(): boolean {
+    return this.#ready.size > 0 && this.#ingesting.length === 0
+  }
+
+  /** Runs that are whole, to be verified and stored; `ingested` is told what became of them. */
+  nextRuns(): Run[] {
+    assert(this.#ingesting.length === 0, 'runs are stored one after the other')
+    for (const hex of this.#ready) {
+      this.#ready.delete(hex)
+      const log = this.#logs.get(hex)
+      if (log === undefined) continue
+      for (const lane of log.lanes.values()) {
+        const run = this.#runOf(log, lane)
+        if (run === null) continue
+        this.#ingesting.push({ log, lane, run })
+        // The other lanes wait for what becomes of it.
+        break
+      }
+      if (this.#ingesting.length >= 64) break
+    }
+    return this.#ingesting.map(({ run }) => run.run)
+  }
+
+  #runOf({ author, hex }: StagedLog, lane: Lane): LaneRun | null {
+    const length = this.#replica.log(hex)?.mmr.length ?? 0
+    const from = this.#beginningOf(hex, lane)
+    if (typeof from === 'number') return lane.run(author, from, null)
+    if (lane.peaks === null) return null
+    const { seq, bytes } = lane.peaks
+    if (from.kind === 'seq' && seq !== from.value) {
+      // The log has grown since they were asked for.
+      lane.peaks = null
+      return null
+    }
+    const peaks = length === 0 && seq === 0 ? null : bytes
+    return lane.run(author, seq, peaks)
+  }
+
+  /** Where a lane's next run begins, or what has to be asked for first. */
+  #beginningOf(hex: string, lane: Lane): number | Omit<Want, 'type' | 'author'> {
+    const known = this.#replica.log(hex)
+    const length = known?.mmr.length ?? 0
+    if (lane.key === SHARED) return length
+    const { lowest } = lane
+    // The peaks after the first event that contradicts ours are the first that do.
+    if (lowest !== null && lowest < length) return { kind: 'seq', value: lowest + 1 }
+    if (lane.isSuspect) return { kind: 'seq', value: length }
+    const { beginning } = this.#replica
+    if (known !== undefined || beginning === null) return length
+    return 'last' in beginning ? { kind: 'last', value: beginning.last } : { kind: 'time', value: beginning.time }
+  }
+
+  /** What became of the runs. Returns who lied. */
+  ingested(statuses: readonly RunStatus[], now: number): Blame[] {
+    const ingesting = this.#ingesting
+    assert(statuses.length === ingesting.length, 'one status for every run')
+    this.#ingesting = []
+    return ingesting.flatMap((one, i) => this.#onStatus(statuses[i] as RunStatus, one, now) ?? [])
+  }
+
+  #onStatus(
+    status: RunStatus,
+    { log, lane, run }: { log: StagedLog; lane: Lane; run: LaneRun },
+    now: number,
+  ): Blame | null {
+    this.#ready.add(log.hex)
+    switch (status) {
+      case 'duplicate':
+        // What is here already would not have been kept: the sender's peaks are ours, its events are not.
+        for (const { time, id } of run.events) if (run.run.peaks !== null) this.#refused.add(time, id, now + REFUSED_MS)
+        this.#settle(log, now)
+        return null
+      case 'stored':
+        log.at = now
+        this.#settle(log, now)
+        return null
+      case 'held':
+      case 'frozen':
+      case 'no-room':
+      case 'gap': {
+        const until = Math.max(now + REFUSED_MS, status === 'held' ? (this.#replica.heldUntil(log.hex) ?? 0) : 0)
+        for (const { time, id } of run.events) this.#refused.add(time, id, until)
+        this.#forget(log, lane, run.events)
+        return null
+      }
+      case 'forked':
+        this.#dropLog(log)
+        return null
+      case 'unverified':
+      case 'invalid': {
+        const [sender, ...others] = run.senders
+        if (lane.key === SHARED && (status === 'unverified' || others.length > 0)) {
+          this.#separate(log, now)
+          return null
+        }
+        if (status === 'unverified') {
+          lane.isSuspect = true
+          return null
+        }
+        this.#dropLane(log, lane)
+        return { sender: sender as string, violation: UNSIGNED }
+      }
+    }
+  }
+
+  /** What waits and is stored now, or never will be, makes room. */
+  #settle(log: StagedLog, now: number): void {
+    const known = this.#replica.log(log.hex)
+    for (const lane of [...log.lanes.values()]) {
+      const stale = [...lane.events.values()].filter(({ seq, id }) => {
+        if (known === undefined || seq >= known.mmr.length) return false
+        // What contradicts the stored events stays, until the sender's peaks tell who is wrong.
+        return (
+          lane.key === SHARED || seq < known.start || this.#refused.has(id) || this.#replica.items.bytes(id) !== null
+        )
+      })
+      for (const { seq, time, id } of stale) {
+        if (known !== undefined && seq < known.start) this.#refused.add(time, id, now + REFUSED_MS)
+      }
+      lane.forgetHeads((known?.mmr.length ?? 0) - 1)
+      lane.isSuspect = false
+      lane.peaks = null
+      lane.asked = 0
+      this.#forget(log, lane, stale)
+    }
+  }
+
+  /** The replica has stored events of these logs, wherever they came from. */
+  grown(authors: Iterable<string>): void {
+    for (const hex of authors) if (this.#logs.has(hex)) this.#ready.add(hex)
+  }
+
+  /** The next question for peaks to a sender, or null. */
+  nextWant(now: number): { sender: string; want: Omit<Want, 'type'> } | null {
+    for (const log of this.#logs.values()) {
+      for (const lane of log.lanes.values()) {
+        if (lane.key === SHARED || lane.peaks !== null || lane.isEmpty || lane.askAt > now) continue
+        const beginning = this.#beginningOf(log.hex, lane)
+        if (typeof beginning === 'number') continue
+        if (++lane.asked > MAX_PEAKS_TRIES) {
+          this.#giveUp(log, lane, now)
+          continue
+        }
+        lane.askAt = now + PEAKS_RETRY_MS
+        return { sender: lane.key, want: { author: log.author, ...beginning } }
+      }
+    }
+    return null
+  }
+
+  // ---- letting go -------------------------------------------------------------------------------------------------
+
+  /** The sender is gone, or banned: what it alone has sent is of no more use. */
+  leave(sender: string): void {
+    for (const log of [...this.#logs.values()]) {
+      const lane = log.lanes.get(sender)
+      if (lane !== undefined && sender !== SHARED) this.#dropLane(log, lane)
+    }
+  }
+
+  wake(now: number): void {
+    this.#refused.wake(now)
+    for (const log of [...this.#logs.values()]) {
+      if (now - log.at < STAGE_TIMEOUT_MS) continue
+      for (const lane of [...log.lanes.values()]) this.#giveUp(log, lane, now)
+      this.#logs.delete(log.hex)
+    }
+  }
+
+  #giveUp(log: StagedLog, lane: Lane, now: number): void {
+    for (const { time, id } of lane.events.values()) this.#refused.add(time, id, now + REFUSED_MS)
+    this.#dropLane(log, lane)
+  }
+
+  #forget(log: StagedLog, lane: Lane, events: readonly StagedEvent[]): void {
+    for (const event of events) {
+      this.#shares.remove(event)
+      this.#unlist(log, lane, event)
+    }
+  }
+
+  #dropEvent(log: StagedLog, lane: Lane, event: StagedEvent): void {
+    this.#forget(log, lane, [event])
+  }
+
+  #unlist(log: StagedLog, lane: Lane, event: StagedEvent): void {
+    if (lane.events.get(event.seq) === event) lane.events.delete(event.seq)
+    this.#held.remove(event.time, event.id, lane.key)
+    this.#tidy(log, lane)
+  }
+
+  #dropParts(
+    log: StagedLog,
+    lane: Lane,
+    { time, assembly, holdings }: NonNullable<ReturnType<Lane['parts']['get']>>,
+  ): void {
+    for (const holding of holdings) this.#shares.remove(holding)
+    lane.parts.delete(assembly.id.toString('latin1'))
+    this.#held.remove(time, assembly.id, lane.key)
+    this.#tidy(log, lane)
+  }
+
+  #dropLane(log: StagedLog, lane: Lane): void {
+    this.#forget(log, lane, [...lane.events.values()])
+    for (const parts of [...lane.parts.values()]) this.#dropParts(log, lane, parts)
+    log.lanes.delete(lane.key)
+    if (log.lanes.size === 0) this.#logs.delete(log.hex)
+  }
+
+  #dropLog(log: StagedLog): void {
+    for (const lane of [...log.lanes.values()]) this.#dropLane(log, lane)
+    this.#logs.delete(log.hex)
+  }
+
+  /** An empty lane is kept while an answer is awaited: it holds the question. */
+  #tidy(log: StagedLog, lane: Lane): void {
+    if (!lane.isEmpty || lane.peaks !== null) return
+    log.lanes.delete(lane.key)
+    if (log.lanes.size === 0) this.#logs.delete(log.hex)
+  }
+}

@@ -1,0 +1,46 @@
+import { MAX_IDLE_ROUNDS, MAX_OPEN_WINDOWS } from './limits.ts'
+import type { Span } from './place.ts'
+import { comparePlaces, copiedSpan, spanKey } from './place.ts'
+
+export interface Window {
+  readonly span: Span
+  /** Rounds since anything of it came. */
+  idle: number
+}
+
+/** Spans of time in which a peer and we differ, and that are being worked on. */
+export class Windows {
+  readonly #open = new Map<string, Window>()
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  open(span: Span): void {
+    const key = spanKey(span)
+    const known = this.#open.get(key)
+    if (known === undefined && this.#open.size < MAX_OPEN_WINDOWS) {
+      this.#open.set(key, { span: copiedSpan(span), idle: 0 })
+    }
+  }
+
+  close(span: Span): void {
+    this.#open.delete(spanKey(span))
+  }
+
+  clear(): void {
+    this.#open.clear()
+  }
+
+  /** Something that was of use has come. */
+  progressed(): void {
+    for (const window of this.#open.values()) window.idle = 0
+  }
+
+  /** Those to ask for in the next round, the earliest first; those that have brought nothing for long are given up. */
+  next(limit: number): Span[] {
+    const due = [...this.#open].sort(([, a], [, b]) => comparePlaces(a.span.from, b.span.from)).slice(0, limit)
+    for (const [key, window] of due) if (++window.idle > MAX_IDLE_ROUNDS) this.#open.delete(key)
+    return due.map(([, { span }]) => span)
+  }
+}
