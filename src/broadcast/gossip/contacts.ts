@@ -3,6 +3,7 @@ import { Cookies } from './cookies.ts'
 import { Envelope } from './envelope.ts'
 import type { Exchange } from './exchange.ts'
 import {
+  FIRST_HEARTBEAT_MS,
   HEARTBEAT_MS,
   MAX_AMPLIFICATION,
   MAX_REMOTES,
@@ -61,6 +62,7 @@ export class Contacts {
   readonly #epoch: Buffer
   #counter = 0
   #allAt = Infinity
+  #allMs = FIRST_HEARTBEAT_MS / 2
 
   constructor(options: ContactsOptions) {
     this.#options = options
@@ -79,6 +81,7 @@ export class Contacts {
   }
 
   start(now: number): void {
+    this.#allMs = FIRST_HEARTBEAT_MS / 2
     this.#allAt = now
   }
 
@@ -193,14 +196,15 @@ export class Contacts {
   /** A heartbeat that is due, or null. */
   next(now: number): { bytes: Buffer; to: string | 'all' } | null {
     if (now >= this.#allAt) {
-      this.#allAt = this.#later(now)
+      this.#allMs = Math.min(HEARTBEAT_MS, this.#allMs * 2)
+      this.#allAt = now + this.#jittered(this.#allMs)
       return { bytes: this.#heartbeat(null, now), to: 'all' }
     }
     for (const contact of this.#contacts()) {
       if (contact.heartbeatDue > now) continue
       const bytes = this.#heartbeat(contact, now)
       contact.heartbeatAt = now
-      contact.heartbeatDue = contact instanceof Remote ? this.#later(now) : Infinity
+      contact.heartbeatDue = contact instanceof Remote ? now + this.#jittered(HEARTBEAT_MS) : Infinity
       if (!(contact instanceof Remote)) {
         if (contact.sentBytes + bytes.length > MAX_AMPLIFICATION * contact.receivedBytes) continue
         contact.sentBytes += bytes.length
@@ -224,9 +228,9 @@ export class Contacts {
     return this.seal(contact, encodeHeartbeat({ root, items, time, heard: heard?.time ?? null, delay, cookie }))
   }
 
-  #later(now: number): number {
+  #jittered(ms: number): number {
     const jitter = this.#options.random(2).readUInt16BE(0) / 0x10000 - 0.5
-    return now + HEARTBEAT_MS * (1 + jitter / 2)
+    return ms * (1 + jitter / 2)
   }
 
   #hurry(contact: Contact, now: number): void {

@@ -33,6 +33,8 @@ export const REMOTE_GRACE_MS = 5_000
 
 /** Milliseconds between two heartbeats, give or take a quarter: also what keeps a NAT's mapping open. */
 export const HEARTBEAT_MS = 2_000
+/** The first heartbeats come sooner: after so many milliseconds, each time doubled. */
+export const FIRST_HEARTBEAT_MS = 100
 /** Heartbeats in a row that may be lost before a peer counts as gone. */
 export const MISSED_HEARTBEATS = 10
 /** Milliseconds between two heartbeats to one address that something new calls for. */
@@ -87,8 +89,9 @@ export const MAX_JOBS = 64
 export const JOB_STEP_ITEMS = 256
 /** Control messages that wait to be sent to one peer. */
 export const MAX_QUEUED_MESSAGES = 64
-/** Logs of which the signature that was read last is kept. */
-export const MAX_CACHED_HEADS = 1024
+/** Signatures of one log that are kept after they were read, and of how many logs. */
+export const MAX_CACHED_HEADS = 64
+export const MAX_CACHED_HEAD_LOGS = 256
 /** Bytes of pieces that are read from the store ahead of those that are sent to a peer. */
 export const READ_AHEAD_BYTES: number = 32 * KiB
 /** New events of our own that are sent at once, without being asked for. */

@@ -1,8 +1,9 @@
 import { hash } from '../../base/hash.ts'
 import { decodeEventHeader } from '../../event/event.ts'
 import { partId } from './assembly.ts'
-import { MAX_CACHED_HEADS, MAX_WHOLE_EVENT_BYTES, PART_BYTES } from './limits.ts'
-import type { Part, SignedHead } from './messages.ts'
+import { Heads } from './heads.ts'
+import { MAX_WHOLE_EVENT_BYTES, PART_BYTES } from './limits.ts'
+import type { Part } from './messages.ts'
 import { encodeEvents, encodePart, eventsThatFit, partsOf } from './messages.ts'
 import type { GossipReplica } from './replica.ts'
 
@@ -26,11 +27,11 @@ export interface PieceParts {
 /** Reads what is to be sent from the store, and packs it into messages that can be verified by themselves. */
 export class Pieces {
   readonly #replica: GossipReplica
-  /** Signed heads by the first and last seq for which they are the next; the least recently read first. */
-  readonly #heads = new Map<string, { from: number; head: SignedHead }>()
+  readonly #heads: Heads
 
   constructor(replica: GossipReplica) {
     this.#replica = replica
+    this.#heads = new Heads(replica)
   }
 
   /** Null if it is not here any more. */
@@ -56,7 +57,7 @@ export class Pieces {
     const { author, seq, time, bytes } = piece
     let event: Part['event'] = null
     if (seq >= 0) {
-      const head = this.#head(author.toString('hex'), seq)
+      const head = this.#heads.after(author.toString('hex'), seq)
       if (head === null) return null
       event = { seq, time, head }
     }
@@ -77,29 +78,16 @@ export class Pieces {
     for (const [hex, same] of byAuthor) {
       same.sort((a, b) => a.seq - b.seq)
       for (let i = 0; i < same.length;) {
-        const last = this.#head(hex, (same.at(-1) as Piece).seq)
+        const last = this.#heads.after(hex, (same.at(-1) as Piece).seq)
         if (last === null) break
         const count = eventsThatFit(last, same.slice(i, i + 32))
         const events = same.slice(i, i + count)
-        const head = this.#head(hex, (events.at(-1) as Piece).seq) ?? last
+        const head = this.#heads.after(hex, (events.at(-1) as Piece).seq) ?? last
         messages.push(encodeEvents({ author: (events[0] as Piece).author, head, events }))
         i += count
       }
     }
     return messages
-  }
-
-  /** The signed head after an event of a log. */
-  #head(hex: string, seq: number): SignedHead | null {
-    const known = this.#heads.get(hex)
-    if (known !== undefined && known.from <= seq && seq < known.head.length) return known.head
-    const run = this.#replica.readRun(hex, seq, 0, false)
-    if (run === null) return null
-    const head = { length: seq + run.events.length, signature: run.signature }
-    this.#heads.delete(hex)
-    this.#heads.set(hex, { from: seq, head })
-    if (this.#heads.size > MAX_CACHED_HEADS) this.#heads.delete(this.#heads.keys().next().value as string)
-    return head
   }
 }
 
