@@ -257,12 +257,20 @@ export class Contacts {
     return [...this.remotes.values()].filter(({ heardAt }) => now - heardAt > MISSED_HEARTBEATS * HEARTBEAT_MS)
   }
 
+  /** The same process at the address that is used. */
+  mainOf(remote: Remote): Remote {
+    if (!remote.isSpare) return remote
+    for (const other of this.remotes.values()) if (!other.isSpare && other.epoch === remote.epoch) return other
+    return remote
+  }
+
   remove(remote: Remote): void {
     this.remotes.delete(remote.address)
     if (remote.isSpare) return
     for (const other of this.remotes.values()) {
       if (other.epoch !== remote.epoch) continue
       other.isSpare = false
+      other.root = remote.root
       return
     }
   }

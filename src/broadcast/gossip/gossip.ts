@@ -14,6 +14,7 @@ import {
   MAX_DATAGRAM_BYTES,
   MAX_PUSHED_EVENTS,
   NEWS_MS,
+  STORE_RETRY_MS,
   TIDY_MS,
   TOTAL_BURST_BYTES,
   TOTAL_BYTES_PER_SECOND,
@@ -141,9 +142,10 @@ export class Gossip {
     const received = this.#contacts.receive(bytes, address, now)
     if (received === null) return
     const { remote, message, isNew } = received
-    if (isNew) this.#effects.push({ type: 'appeared', peerId: remote.peerId, address })
+    if (isNew && !this.#isElsewhere(remote)) this.#effects.push({ type: 'appeared', peerId: remote.peerId, address })
     if (message === null) return this.#blame(address, MALFORMED)
-    this.#onMessage(remote, message, now)
+    if (message.type === 'bye') return this.#remove(remote, 'closing')
+    this.#onMessage(this.#contacts.mainOf(remote), message, now)
   }
 
   /** The replica has stored events, whoever sent them. */
@@ -181,6 +183,13 @@ export class Gossip {
     this.#gather(now)
   }
 
+  /** The runs could not be looked at: they are given out again later. */
+  ingestFailed(now: number): void {
+    this.#isIngesting = false
+    this.#stage.ingestFailed()
+    this.#gatherAt = now + STORE_RETRY_MS
+  }
+
   /** What became of the oldest `ingest-proof`; null: it was not kept, for want of room. */
   proofIngested(valid: boolean | null): void {
     const sender = this.#proofSenders.shift()
@@ -202,9 +211,9 @@ export class Gossip {
   stop(): void {
     if (this.#phase !== 'running') return
     this.#effects.length = 0
-    for (const remote of this.#contacts.remotes.values()) {
+    for (const remote of [...this.#contacts.remotes.values()]) {
       this.#effects.push({ type: 'send', bytes: this.#contacts.seal(remote, BYE), to: remote.address })
-      this.#effects.push({ type: 'gone', peerId: remote.peerId, address: remote.address, reason: 'closing' })
+      this.#remove(remote, 'closing')
     }
     this.#phase = 'stopped'
     this.#contacts.stop()
@@ -289,12 +298,10 @@ export class Gossip {
 
   // ---- messages -------------------------------------------------------------------------------------------------
 
-  #onMessage(remote: Remote, message: Message, now: number): void {
+  #onMessage(remote: Remote, message: Exclude<Message, { type: 'bye' }>, now: number): void {
     switch (message.type) {
       case 'heartbeat':
         return this.#onHeartbeat(remote, message, now)
-      case 'bye':
-        return this.#remove(remote, 'closing')
       case 'events':
         return this.#onTaken(remote, this.#stage.takeEvents(message, remote.address, now), now)
       case 'part':
@@ -326,7 +333,7 @@ export class Gossip {
   }
 
   #compareRoots(now: number): void {
-    for (const remote of this.#contacts.remotes.values()) this.#compareRoot(remote, true, now)
+    for (const remote of this.#contacts.remotes.values()) if (!remote.isSpare) this.#compareRoot(remote, true, now)
   }
 
   #compareRoot(remote: Remote, isNews: boolean, now: number): void {
@@ -392,6 +399,14 @@ export class Gossip {
     this.#contacts.remove(remote)
     this.#stage.leave(address)
     this.#proofs.leave(address)
-    this.#effects.push({ type: 'gone', peerId, address, reason })
+    if (!this.#isElsewhere(remote)) this.#effects.push({ type: 'gone', peerId, address, reason })
+  }
+
+  /** True if the peer is known at another address too. */
+  #isElsewhere({ peerId, address }: Remote): boolean {
+    for (const other of this.#contacts.remotes.values()) {
+      if (other.peerId === peerId && other.address !== address) return true
+    }
+    return false
   }
 }

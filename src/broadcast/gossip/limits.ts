@@ -127,5 +127,7 @@ export const PEAKS_RETRY_MS = 300
 export const MAX_PEAKS_TRIES = 40
 /** Milliseconds for which pieces gather before they are verified and stored together. */
 export const GATHER_MS = 4
+/** Milliseconds before what could not be stored is tried again. */
+export const STORE_RETRY_MS = 10_000
 /** Items that the index takes from the store in one step. */
 export const INDEX_STEP_ITEMS = 1024

@@ -9,7 +9,7 @@ export type GossipOutput =
   | { type: 'ingest'; runs: Run[] }
   /** The same of a proof that an author forked; then `proofIngested`. */
   | { type: 'ingest-proof'; proof: Buffer }
-  /** A member has proved to be at an address. */
+  /** A member has proved to be at an address, the first of it. */
   | { type: 'appeared'; peerId: string; address: string }
   /** It has not been heard of for too long, has said goodbye, or was turned away. */
   | { type: 'gone'; peerId: string; address: string; reason: EndReason }

@@ -53,9 +53,9 @@ export class Remote extends Contact {
   inSync = false
   /** The same process is known at another address, which is used. */
   isSpare = false
-  rtt = DEFAULT_RTT_MS
-  readonly budget = new Allowance(PEER_BYTES_PER_SECOND, PEER_BURST_BYTES)
-  readonly asking = new Allowance(ASKING_PER_SECOND, ASKING_BURST)
+  rtt: number = DEFAULT_RTT_MS
+  readonly budget: Allowance = new Allowance(PEER_BYTES_PER_SECOND, PEER_BURST_BYTES)
+  readonly asking: Allowance = new Allowance(ASKING_PER_SECOND, ASKING_BURST)
   readonly exchange: Exchange
   #window = new ReplayWindow()
   readonly #retired: string[] = []

@@ -297,6 +297,11 @@ export class Stage {
     return ingesting.flatMap((one, i) => this.#onStatus(statuses[i] as RunStatus, one, now) ?? [])
   }
 
+  /** They could not be looked at, and are given out again. */
+  ingestFailed(): void {
+    for (const { log } of this.#ingesting.splice(0)) this.#ready.add(log.hex)
+  }
+
   #onStatus(
     status: RunStatus,
     { log, lane, run }: { log: StagedLog; lane: Lane; run: LaneRun },
