@@ -61,7 +61,9 @@ export class Replication implements LinkHandlers {
   #overDatagrams({ datagrams: identity, ...options }: ReplicationOptions): Datagrams | null {
     if (identity === undefined) return null
     return new Datagrams({
-      ...{ ...options, identity, now: this.now },
+      ...options,
+      identity,
+      now: this.now,
       publish: (event) => this.#publisher.publish(event),
       problem: (source, error) => this.#problem(source, error),
       isConnected: (peerId) => this.#hasSession(peerId),

@@ -19,6 +19,6 @@ export interface DatagramChannel {
    * @throws {PeerlogError} `INVALID_ARGUMENT` for a tag that is being read, `CLOSED` after `disconnect`.
    */
   open(reader: DatagramReader, onProblem: (error: unknown) => void): () => void
-  /** Sends at most 1232 bytes to an address, or to all that may be found: on the local network, and those listed. */
-  send(bytes: Uint8Array, to: string | 'all'): void
+  /** Sends at most 1232 bytes to an address; or to 'all', that is to all that may be found: on the local network, and those listed. */
+  send(bytes: Uint8Array, to: string): void
 }

@@ -151,13 +151,19 @@ export class GossipNode {
     this.net = net
     this.address = `192.0.2.${no}:4000`
     this.store = EventStore.open({
-      ...{ path: ':memory:', databaseId: DATABASE, keys, authorSeed: Buffer.alloc(32, author), ...options },
+      path: ':memory:',
+      databaseId: DATABASE,
+      keys,
+      authorSeed: Buffer.alloc(32, author),
+      ...options,
       now: () => net.now + clockAhead,
     })
     this.peerId = hash(Buffer.from(`peer ${no}`)).toString('hex')
     const random = dice(1000 + no + net.options.seed)
     this.gossip = new Gossip({
-      ...{ replica: this.store, key: keys.datagrams, peerId: this.peerId },
+      replica: this.store,
+      key: keys.datagrams,
+      peerId: this.peerId,
       random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
     })
     this.store.onCommit(({ runs, forks }) => {

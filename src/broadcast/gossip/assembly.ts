@@ -15,7 +15,7 @@ export class Assembly {
   readonly id: Buffer
   readonly total: number
   /** Where the parts came from. */
-  readonly senders = new Set<string>()
+  readonly senders: Set<string> = new Set()
   readonly #parts: (Buffer | undefined)[]
   #missing: number
 

@@ -50,8 +50,8 @@ export interface Received {
  * times the bytes that came from it, and nothing but heartbeats.
  */
 export class Contacts {
-  readonly remotes = new Map<string, Remote>()
-  readonly bans = new BanList()
+  readonly remotes: Map<string, Remote> = new Map()
+  readonly bans: BanList = new BanList()
   readonly dropped: Dropped = { unauthentic: 0, replayed: 0, unproven: 0, banned: 0 }
   /** The oldest first. */
   readonly #strangers = new Map<string, Contact>()
@@ -194,7 +194,7 @@ export class Contacts {
   }
 
   /** A heartbeat that is due, or null. */
-  next(now: number): { bytes: Buffer; to: string | 'all' } | null {
+  next(now: number): { bytes: Buffer; to: string } | null {
     if (now >= this.#allAt) {
       this.#allMs = Math.min(HEARTBEAT_MS, this.#allMs * 2)
       this.#allAt = now + this.#jittered(this.#allMs)
@@ -204,9 +204,13 @@ export class Contacts {
       if (contact.heartbeatDue > now) continue
       const bytes = this.#heartbeat(contact, now)
       contact.heartbeatAt = now
-      contact.heartbeatDue = contact instanceof Remote ? now + this.#jittered(HEARTBEAT_MS) : Infinity
+      contact.heartbeatDue = now + this.#jittered(contact.heartbeatMs)
+      contact.heartbeatMs = Math.min(HEARTBEAT_MS, contact.heartbeatMs * 2)
       if (!(contact instanceof Remote)) {
-        if (contact.sentBytes + bytes.length > MAX_AMPLIFICATION * contact.receivedBytes) continue
+        if (contact.sentBytes + bytes.length > MAX_AMPLIFICATION * contact.receivedBytes) {
+          contact.heartbeatDue = Infinity
+          continue
+        }
         contact.sentBytes += bytes.length
       }
       return { bytes, to: contact.address }
@@ -240,6 +244,8 @@ export class Contacts {
   /** Our root has changed: all members shall hear of it soon. */
   announce(now: number, delay: number): void {
     for (const remote of this.remotes.values()) {
+      // Any of them may be lost, and until one arrives the peer does not know.
+      remote.heartbeatMs = FIRST_HEARTBEAT_MS
       remote.heartbeatDue = Math.min(remote.heartbeatDue, Math.max(now, remote.heartbeatAt + delay))
     }
   }

@@ -88,7 +88,9 @@ export class Gossip {
     this.#stage = new Stage(replica, this.#held)
     this.#proofs = new Proofs(replica, this.#held)
     this.#contacts = new Contacts({
-      ...{ key, peerId, random },
+      key,
+      peerId,
+      random,
       state: () => ({ root: replica.frontierRoot(), items: this.#items.size }),
       newExchange: (address) => {
         const { items, pieces, held } = { items: this.#items, pieces: this.#pieces, held: this.#held }
@@ -152,7 +154,7 @@ export class Gossip {
   changed(changes: readonly ReplicaChange[], now: number): void {
     if (this.#phase !== 'running') return
     this.#advance(now)
-    this.#stage.grown(changes.map(({ log }) => log.hex))
+    this.#stage.grown(new Set(changes.map(({ log }) => log.hex)), now)
     this.#gather(now)
     const wasWhole = this.#items.isWhole || changes.length === 0
     const own: StoredItem[] = []
@@ -211,7 +213,7 @@ export class Gossip {
   stop(): void {
     if (this.#phase !== 'running') return
     this.#effects.length = 0
-    for (const remote of [...this.#contacts.remotes.values()]) {
+    for (const remote of this.#contacts.remotes.values()) {
       this.#effects.push({ type: 'send', bytes: this.#contacts.seal(remote, BYE), to: remote.address })
       this.#remove(remote, 'closing')
     }
@@ -222,7 +224,7 @@ export class Gossip {
   /** A clock that was set back takes all deadlines with it: peers are met anew. */
   #advance(now: number): void {
     if (now < this.#now - MAX_CLOCK_BACK_MS) {
-      for (const remote of [...this.#contacts.remotes.values()]) this.#remove(remote, 'silence')
+      for (const remote of this.#contacts.remotes.values()) this.#remove(remote, 'silence')
       this.#contacts.start(now)
       this.#tidyAt = now
     }

@@ -32,9 +32,9 @@ export interface LaneRun {
 export class Lane {
   /** Its sender; '' for one of all senders. */
   readonly key: string
-  readonly events = new Map<number, StagedEvent>()
+  readonly events: Map<number, StagedEvent> = new Map()
   /** By id. */
-  readonly parts = new Map<string, StagedParts>()
+  readonly parts: Map<string, StagedParts> = new Map()
   /** Signatures of the log at a length. */
   readonly #heads = new Map<number, { signature: Signature; sender: string }>()
   /** Peaks that the sender has told. */

@@ -33,7 +33,7 @@ export const REMOTE_GRACE_MS = 5_000
 
 /** Milliseconds between two heartbeats, give or take a quarter: also what keeps a NAT's mapping open. */
 export const HEARTBEAT_MS = 2_000
-/** The first heartbeats come sooner: after so many milliseconds, each time doubled. */
+/** The first heartbeats, and those with news, come sooner: after so many milliseconds, each time doubled. */
 export const FIRST_HEARTBEAT_MS = 100
 /** Heartbeats in a row that may be lost before a peer counts as gone. */
 export const MISSED_HEARTBEATS = 10

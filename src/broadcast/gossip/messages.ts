@@ -350,7 +350,8 @@ function readEvents(reader: Reader): EventsMessage | null {
   const author = reader.bytes(32)
   const head = readHead(reader)
   const events: PieceEvent[] = []
-  for (let next = 0; head !== null && reader.remaining > 0;) {
+  if (head === null) return null
+  for (let next = 0; reader.remaining > 0;) {
     const seq = next + reader.varint()
     const time = reader.u48()
     const length = reader.varint()
@@ -358,7 +359,7 @@ function readEvents(reader: Reader): EventsMessage | null {
     events.push({ seq, time, bytes: reader.bytes(length) })
     next = seq + 1
   }
-  return head === null || events.length === 0 ? null : { type: 'events', author, head, events }
+  return events.length === 0 ? null : { type: 'events', author, head, events }
 }
 
 function readPart(reader: Reader): Part | null {

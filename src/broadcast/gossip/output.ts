@@ -3,8 +3,8 @@ import type { EndReason } from '../end-reason.ts'
 
 /** What is to be done; see `Gossip.poll`. */
 export type GossipOutput =
-  /** Send the datagram to an address, or to everybody who may be found: on the local network and at known addresses. */
-  | { type: 'send'; bytes: Buffer; to: string | 'all' }
+  /** Send the datagram to an address; or to 'all', that is everybody who may be found: on the local network and at known addresses. */
+  | { type: 'send'; bytes: Buffer; to: string }
   /** Verify and store the runs, and call `ingested` with what became of each before anything else. */
   | { type: 'ingest'; runs: Run[] }
   /** The same of a proof that an author forked; then `proofIngested`. */

@@ -4,6 +4,7 @@ import {
   ASKING_BURST,
   ASKING_PER_SECOND,
   DEFAULT_RTT_MS,
+  FIRST_HEARTBEAT_MS,
   MAX_RETIRED_EPOCHS,
   MAX_RTT_MS,
   PEER_BURST_BYTES,
@@ -25,8 +26,10 @@ export class Contact {
   receivedBytes = 0
   sentBytes = 0
   /** When a heartbeat was last sent to it, and when the next is due. */
-  heartbeatAt = -Infinity
-  heartbeatDue = Infinity
+  heartbeatAt: number = -Infinity
+  heartbeatDue: number = Infinity
+  /** Milliseconds to the one after that. */
+  heartbeatMs: number = FIRST_HEARTBEAT_MS
 
   constructor(address: string, peerId: string) {
     this.address = address

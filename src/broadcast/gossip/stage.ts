@@ -5,35 +5,15 @@ import type { Run } from '../../event/run.ts'
 import { decodeEventHeader } from '../../event/event.ts'
 import type { Violation } from '../end-reason.ts'
 import type { RunStatus } from '../receiver.ts'
-import { Assembly, stagedBytes } from './assembly.ts'
 import type { HeldPieces } from './held-pieces.ts'
-import type { LaneRun, StagedEvent } from './lane.ts'
-import { Lane } from './lane.ts'
-import {
-  MAX_PEAKS_TRIES,
-  MAX_STAGED_BYTES,
-  MAX_STAGED_LOGS,
-  PEAKS_RETRY_MS,
-  REFUSED_MS,
-  STAGE_TIMEOUT_MS,
-} from './limits.ts'
+import type { Lane, LaneRun } from './lane.ts'
+import { MAX_PEAKS_TRIES, PEAKS_RETRY_MS, REFUSED_MS, STAGE_TIMEOUT_MS } from './limits.ts'
 import type { EventsMessage, Part, Peaks, PieceEvent, SignedHead, Want } from './messages.ts'
 import { Refused } from './refused.ts'
 import type { GossipReplica } from './replica.ts'
 import { Separations } from './separations.ts'
-import type { Holding } from './shares.ts'
-import { Shares } from './shares.ts'
-
-/** Key of the lane that all senders share. */
-const SHARED = ''
-
-interface StagedLog {
-  readonly author: Buffer
-  readonly hex: string
-  readonly lanes: Map<string, Lane>
-  /** When something of it last came. */
-  at: number
-}
+import type { StagedLog } from './staged-logs.ts'
+import { SHARED, StagedLogs } from './staged-logs.ts'
 
 /** What came of a message: whether any of it was of use, and what its sender did wrong. */
 export interface Taken {
@@ -57,22 +37,20 @@ const UNSIGNED: Violation = { reason: 'invalid-events', detail: 'sent events tha
  */
 export class Stage {
   readonly #replica: GossipReplica
-  readonly #held: HeldPieces
   readonly #refused: Refused
-  readonly #logs = new Map<string, StagedLog>()
-  readonly #shares = new Shares(MAX_STAGED_BYTES)
+  readonly #logs: StagedLogs
   readonly #separations = new Separations()
   readonly #ready = new Set<string>()
   #ingesting: { log: StagedLog; lane: Lane; run: LaneRun }[] = []
 
   constructor(replica: GossipReplica, held: HeldPieces) {
     this.#replica = replica
-    this.#held = held
     this.#refused = new Refused(held)
+    this.#logs = new StagedLogs(held)
   }
 
   get bytes(): number {
-    return this.#shares.bytes
+    return this.#logs.bytes
   }
 
   /** Logs of which something waits, and pieces that are not taken. */
@@ -114,19 +92,12 @@ export class Stage {
     if (known !== undefined || !lane.addHead(head.length, head.signature, sender)) {
       if (lane.key !== SHARED) return { useful: false, violation: UNSIGNED }
       this.#separate(log, now)
-      lane = this.#lane(log, sender)
+      lane = this.#logs.lane(log, sender)
       lane.addHead(head.length, head.signature, sender)
     }
     log.at = now
     this.#ready.add(log.hex)
-    const staged: StagedEvent = {
-      ...{ seq: piece.seq, time: piece.time, id, event: Buffer.from(piece.bytes), sender, dropped: false },
-      bytes: stagedBytes(piece.bytes.length),
-      drop: () => this.#dropEvent(log, lane, staged),
-    }
-    lane.events.set(piece.seq, staged)
-    this.#held.add(piece.time, id, lane.key, null)
-    this.#shares.add(staged)
+    this.#logs.addEvent(log, lane, piece, id, sender)
     return { useful: true, violation: null }
   }
 
@@ -143,21 +114,13 @@ export class Stage {
       this.#separate(log, now)
       return USELESS
     }
-    if (staged === undefined) {
-      staged = { seq: event.seq, time: event.time, assembly: new Assembly(Buffer.from(id), total), holdings: [] }
-      lane.parts.set(key, staged)
-      this.#held.add(event.time, staged.assembly.id, lane.key, staged.assembly)
-    }
-    const { assembly, holdings } = staged
+    staged ??= this.#logs.newParts(lane, id, total, event)
+    const { assembly } = staged
     if (!assembly.add(index, bytes, sender)) return USELESS
     log.at = now
-    const parts = staged
-    const drop = (): void => this.#dropParts(log, lane, parts)
-    const holding: Holding = { sender, bytes: stagedBytes(bytes.length), dropped: false, drop }
-    holdings.push(holding)
-    this.#shares.add(holding)
-    if (holding.dropped || !assembly.isWhole) return { useful: true, violation: null }
-    this.#dropParts(log, lane, staged)
+    const isDropped = this.#logs.addPart(log, lane, staged, bytes.length, sender)
+    if (isDropped || !assembly.isWhole) return { useful: true, violation: null }
+    this.#logs.dropParts(log, lane, staged)
     const whole = assembly.whole()
     if (whole !== null) {
       return this.#takeEvent(author, event.head, { seq: event.seq, time: event.time, bytes: whole }, id, sender, now)
@@ -190,10 +153,10 @@ export class Stage {
       // It contradicts what is here: with the peaks before it, the two prove that the author forked, or that the sender lies.
       isSeparate = true
     } else if (log === undefined && this.#replica.beginning !== null) isSeparate = true
-    const staged = this.#logs.get(hex) ?? this.#newLog(author, hex, now)
+    const staged = this.#logs.get(hex) ?? this.#logs.add(author, hex, now)
     if (staged === null) return null
     if (seq < length) this.#separations.add(hex, now)
-    const lane = this.#lane(staged, isSeparate ? sender : SHARED)
+    const lane = this.#logs.lane(staged, isSeparate ? sender : SHARED)
     if (lane.peaks !== null && length === 0 && seq < lane.peaks.seq) {
       this.#refused.add(time, Buffer.from(id), now + REFUSED_MS)
       return null
@@ -201,28 +164,11 @@ export class Stage {
     return { log: staged, lane }
   }
 
-  #newLog(author: Buffer, hex: string, now: number): StagedLog | null {
-    if (this.#logs.size >= MAX_STAGED_LOGS) return null
-    const log = { author: Buffer.from(author), hex, lanes: new Map<string, Lane>(), at: now }
-    this.#logs.set(hex, log)
-    return log
-  }
-
-  #lane(log: StagedLog, key: string): Lane {
-    this.#logs.set(log.hex, log)
-    let lane = log.lanes.get(key)
-    if (lane === undefined) {
-      lane = new Lane(key)
-      log.lanes.set(key, lane)
-    }
-    return lane
-  }
-
   /** Pieces of the log did not fit each other: from now on each sender's are kept apart. */
   #separate(log: StagedLog, now: number): void {
     this.#separations.add(log.hex, now)
     const shared = log.lanes.get(SHARED)
-    if (shared !== undefined) this.#dropLane(log, shared)
+    if (shared !== undefined) this.#logs.dropLane(log, shared)
   }
 
   takePeaks({ author, seq, peaks }: Peaks, sender: string): void {
@@ -324,11 +270,11 @@ export class Stage {
       case 'gap': {
         const until = Math.max(now + REFUSED_MS, status === 'held' ? (this.#replica.heldUntil(log.hex) ?? 0) : 0)
         for (const { time, id } of run.events) this.#refused.add(time, id, until)
-        this.#forget(log, lane, run.events)
+        this.#logs.forget(log, lane, run.events)
         return null
       }
       case 'forked':
-        this.#dropLog(log)
+        this.#logs.dropLog(log)
         return null
       case 'unverified':
       case 'invalid': {
@@ -341,7 +287,7 @@ export class Stage {
           lane.isSuspect = true
           return null
         }
-        this.#dropLane(log, lane)
+        this.#logs.dropLane(log, lane)
         return { sender: sender as string, violation: UNSIGNED }
       }
     }
@@ -350,9 +296,10 @@ export class Stage {
   /** What waits and is stored now, or never will be, makes room. */
   #settle(log: StagedLog, now: number): void {
     const known = this.#replica.log(log.hex)
-    for (const lane of [...log.lanes.values()]) {
+    const length = known?.mmr.length ?? 0
+    for (const lane of log.lanes.values()) {
       const stale = [...lane.events.values()].filter(({ seq, id }) => {
-        if (known === undefined || seq >= known.mmr.length) return false
+        if (known === undefined || seq >= length) return false
         // What contradicts the stored events stays, until the sender's peaks tell who is wrong.
         return (
           lane.key === SHARED || seq < known.start || this.#refused.has(id) || this.#replica.items.bytes(id) !== null
@@ -361,22 +308,29 @@ export class Stage {
       for (const { seq, time, id } of stale) {
         if (known !== undefined && seq < known.start) this.#refused.add(time, id, now + REFUSED_MS)
       }
-      lane.forgetHeads((known?.mmr.length ?? 0) - 1)
       lane.isSuspect = false
       lane.peaks = null
       lane.asked = 0
-      this.#forget(log, lane, stale)
+      this.#logs.forget(log, lane, stale)
+      // The signatures of what contradicts ours are still needed.
+      if ((lane.lowest ?? Infinity) >= length) lane.forgetHeads(length - 1)
     }
   }
 
   /** The replica has stored events of these logs, wherever they came from. */
-  grown(authors: Iterable<string>): void {
-    for (const hex of authors) if (this.#logs.has(hex)) this.#ready.add(hex)
+  grown(authors: Iterable<string>, now: number): void {
+    for (const hex of authors) {
+      const log = this.#logs.get(hex)
+      if (log === undefined) continue
+      this.#ready.add(hex)
+      // What we are storing ourselves is settled when it is done.
+      if (this.#ingesting.every((one) => one.log !== log)) this.#settle(log, now)
+    }
   }
 
   /** The next question for peaks to a sender, or null. */
   nextWant(now: number): { sender: string; want: Omit<Want, 'type'> } | null {
-    for (const log of this.#logs.values()) {
+    for (const log of this.#logs.all()) {
       for (const lane of log.lanes.values()) {
         if (lane.key === SHARED || lane.peaks !== null || lane.isEmpty || lane.askAt > now) continue
         const beginning = this.#beginningOf(log.hex, lane)
@@ -396,70 +350,23 @@ export class Stage {
 
   /** The sender is gone, or banned: what it alone has sent is of no more use. */
   leave(sender: string): void {
-    for (const log of [...this.#logs.values()]) {
+    for (const log of this.#logs.all()) {
       const lane = log.lanes.get(sender)
-      if (lane !== undefined && sender !== SHARED) this.#dropLane(log, lane)
+      if (lane !== undefined && sender !== SHARED) this.#logs.dropLane(log, lane)
     }
   }
 
   wake(now: number): void {
     this.#refused.wake(now)
-    for (const log of [...this.#logs.values()]) {
+    for (const log of this.#logs.all()) {
       if (now - log.at < STAGE_TIMEOUT_MS) continue
-      for (const lane of [...log.lanes.values()]) this.#giveUp(log, lane, now)
-      this.#logs.delete(log.hex)
+      for (const lane of log.lanes.values()) this.#giveUp(log, lane, now)
+      this.#logs.dropLog(log)
     }
   }
 
   #giveUp(log: StagedLog, lane: Lane, now: number): void {
     for (const { time, id } of lane.events.values()) this.#refused.add(time, id, now + REFUSED_MS)
-    this.#dropLane(log, lane)
-  }
-
-  #forget(log: StagedLog, lane: Lane, events: readonly StagedEvent[]): void {
-    for (const event of events) {
-      this.#shares.remove(event)
-      this.#unlist(log, lane, event)
-    }
-  }
-
-  #dropEvent(log: StagedLog, lane: Lane, event: StagedEvent): void {
-    this.#forget(log, lane, [event])
-  }
-
-  #unlist(log: StagedLog, lane: Lane, event: StagedEvent): void {
-    if (lane.events.get(event.seq) === event) lane.events.delete(event.seq)
-    this.#held.remove(event.time, event.id, lane.key)
-    this.#tidy(log, lane)
-  }
-
-  #dropParts(
-    log: StagedLog,
-    lane: Lane,
-    { time, assembly, holdings }: NonNullable<ReturnType<Lane['parts']['get']>>,
-  ): void {
-    for (const holding of holdings) this.#shares.remove(holding)
-    lane.parts.delete(assembly.id.toString('latin1'))
-    this.#held.remove(time, assembly.id, lane.key)
-    this.#tidy(log, lane)
-  }
-
-  #dropLane(log: StagedLog, lane: Lane): void {
-    this.#forget(log, lane, [...lane.events.values()])
-    for (const parts of [...lane.parts.values()]) this.#dropParts(log, lane, parts)
-    log.lanes.delete(lane.key)
-    if (log.lanes.size === 0) this.#logs.delete(log.hex)
-  }
-
-  #dropLog(log: StagedLog): void {
-    for (const lane of [...log.lanes.values()]) this.#dropLane(log, lane)
-    this.#logs.delete(log.hex)
-  }
-
-  /** An empty lane is kept while an answer is awaited: it holds the question. */
-  #tidy(log: StagedLog, lane: Lane): void {
-    if (!lane.isEmpty || lane.peaks !== null) return
-    log.lanes.delete(lane.key)
-    if (log.lanes.size === 0) this.#logs.delete(log.hex)
+    this.#logs.dropLane(log, lane)
   }
 }
