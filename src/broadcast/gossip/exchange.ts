@@ -19,7 +19,7 @@ import {
 import type { DigestRange, FilterMessage } from './messages.ts'
 import { encodeDigest, encodeFilter, roomForFilter } from './messages.ts'
 import type { Piece, Pieces } from './pieces.ts'
-import type { Span } from './place.ts'
+import type { Place, Span } from './place.ts'
 import { EVERYTHING } from './place.ts'
 import { Windows } from './windows.ts'
 
@@ -79,11 +79,11 @@ export class Exchange {
   }
 
   /** Pieces of the peer were of use. */
-  progressed(now: number): void {
+  progressed(places: readonly Place[], now: number): void {
     this.#usefulAt = now
     this.#roundMs = 0
     this.#digestMs = MIN_DIGEST_MS
-    this.#windows.progressed()
+    this.#windows.progressed(places)
   }
 
   onDigest(ranges: readonly DigestRange[]): void {

@@ -353,9 +353,9 @@ export class Gossip {
 
   #onTaken(remote: Remote, { useful, violation }: Taken, now: number): void {
     if (violation !== null) return this.#blame(remote.address, violation)
-    if (useful) {
+    if (useful.length > 0) {
       remote.usefulAt = now
-      remote.exchange.progressed(now)
+      remote.exchange.progressed(useful, now)
       this.#gather(now)
     }
     const proof = this.#proofs.next()

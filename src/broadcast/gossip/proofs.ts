@@ -4,6 +4,7 @@ import type { HeldPieces } from './held-pieces.ts'
 import { forkItem, FORK_TIME } from './item-set.ts'
 import { MAX_PROOF_BYTES_STAGED, REFUSED_MS, STAGE_TIMEOUT_MS } from './limits.ts'
 import type { Part } from './messages.ts'
+import { placeOf } from './place.ts'
 import { Refused } from './refused.ts'
 import type { GossipReplica } from './replica.ts'
 import type { Holding } from './shares.ts'
@@ -17,7 +18,7 @@ interface Proof {
   at: number
 }
 
-const USELESS: Taken = { useful: false, violation: null }
+const USELESS: Taken = { useful: [], violation: null }
 const FORGED: Violation = { reason: 'invalid-events', detail: 'sent a fork proof that is not what it said' }
 
 /** Proofs of forks whose parts are coming in: of each sender one at a time. */
@@ -58,14 +59,14 @@ export class Proofs {
     const holding: Holding = { sender, bytes: stagedBytes(bytes.length), dropped: false, drop }
     proof.holdings.push(holding)
     this.#shares.add(holding)
-    if (holding.dropped || !proof.assembly.isWhole) return { useful: true, violation: null }
+    if (holding.dropped || !proof.assembly.isWhole) return { useful: [placeOf(FORK_TIME, item)], violation: null }
     this.leave(sender)
     const whole = proof.assembly.whole()
-    if (whole === null) return { useful: false, violation: FORGED }
+    if (whole === null) return { useful: [], violation: FORGED }
     // Until the store has it, or because it has no room for it.
     this.#refused.add(FORK_TIME, item, now + REFUSED_MS)
     this.#whole.push({ sender, bytes: whole })
-    return { useful: true, violation: null }
+    return { useful: [placeOf(FORK_TIME, item)], violation: null }
   }
 
   /** A whole one that is to be checked and stored, or null. */

@@ -9,15 +9,17 @@ import type { HeldPieces } from './held-pieces.ts'
 import type { Lane, LaneRun } from './lane.ts'
 import { MAX_PEAKS_TRIES, PEAKS_RETRY_MS, REFUSED_MS, STAGE_TIMEOUT_MS } from './limits.ts'
 import type { EventsMessage, Part, Peaks, PieceEvent, SignedHead, Want } from './messages.ts'
+import type { Place } from './place.ts'
+import { placeOf } from './place.ts'
 import { Refused } from './refused.ts'
 import type { GossipReplica } from './replica.ts'
 import { Separations } from './separations.ts'
 import type { StagedLog } from './staged-logs.ts'
 import { SHARED, StagedLogs } from './staged-logs.ts'
 
-/** What came of a message: whether any of it was of use, and what its sender did wrong. */
+/** What came of a message: where what was of use belongs, and what its sender did wrong. */
 export interface Taken {
-  useful: boolean
+  useful: readonly Place[]
   violation: Violation | null
 }
 
@@ -26,7 +28,16 @@ export interface Blame {
   violation: Violation
 }
 
-const USELESS: Taken = { useful: false, violation: null }
+const USELESS: Taken = { useful: [], violation: null }
+
+function useful(time: number, id: Buffer): Taken {
+  return { useful: [placeOf(time, id)], violation: null }
+}
+
+function wrong(violation: Violation): Taken {
+  return { useful: [], violation }
+}
+
 const FORGED: Violation = { reason: 'invalid-events', detail: 'sent events that are not what it said' }
 const UNSIGNED: Violation = { reason: 'invalid-events', detail: 'sent events that their author has not signed' }
 
@@ -66,19 +77,19 @@ export class Stage {
   // ---- taking -----------------------------------------------------------------------------------------------------
 
   takeEvents({ author, head, events }: EventsMessage, sender: string, now: number): Taken {
-    let useful = false
+    const places: Place[] = []
     for (const event of events) {
       const taken = this.#takeEvent(author, head, event, hash(event.bytes), sender, now)
       if (taken.violation !== null) return taken
-      useful ||= taken.useful
+      places.push(...taken.useful)
     }
-    return { useful, violation: null }
+    return { useful: places, violation: null }
   }
 
   #takeEvent(author: Buffer, head: SignedHead, piece: PieceEvent, id: Buffer, sender: string, now: number): Taken {
     const header = decodeEventHeader(piece.bytes)
     if (typeof header === 'string' || header.seq !== piece.seq || !header.author.equals(author)) {
-      return { useful: false, violation: FORGED }
+      return wrong(FORGED)
     }
     const place = this.#placeFor(author, piece.seq, piece.time, id, sender, now)
     if (place === null) return USELESS
@@ -90,7 +101,7 @@ export class Stage {
       return USELESS
     }
     if (known !== undefined || !lane.addHead(head.length, head.signature, sender)) {
-      if (lane.key !== SHARED) return { useful: false, violation: UNSIGNED }
+      if (lane.key !== SHARED) return wrong(UNSIGNED)
       this.#separate(log, now)
       lane = this.#logs.lane(log, sender)
       lane.addHead(head.length, head.signature, sender)
@@ -98,7 +109,7 @@ export class Stage {
     log.at = now
     this.#ready.add(log.hex)
     this.#logs.addEvent(log, lane, piece, id, sender)
-    return { useful: true, violation: null }
+    return useful(piece.time, id)
   }
 
   takePart({ author, id, total, index, bytes, event }: Part, sender: string, now: number): Taken {
@@ -110,7 +121,7 @@ export class Stage {
     const key = id.toString('latin1')
     let staged = lane.parts.get(key)
     if (staged !== undefined && (staged.assembly.total !== total || staged.seq !== event.seq)) {
-      if (lane.key !== SHARED) return { useful: false, violation: FORGED }
+      if (lane.key !== SHARED) return wrong(FORGED)
       this.#separate(log, now)
       return USELESS
     }
@@ -119,13 +130,13 @@ export class Stage {
     if (!assembly.add(index, bytes, sender)) return USELESS
     log.at = now
     const isDropped = this.#logs.addPart(log, lane, staged, bytes.length, sender)
-    if (isDropped || !assembly.isWhole) return { useful: true, violation: null }
+    if (isDropped || !assembly.isWhole) return useful(event.time, id)
     this.#logs.dropParts(log, lane, staged)
     const whole = assembly.whole()
     if (whole !== null) {
       return this.#takeEvent(author, event.head, { seq: event.seq, time: event.time, bytes: whole }, id, sender, now)
     }
-    if (assembly.senders.size === 1) return { useful: false, violation: FORGED }
+    if (assembly.senders.size === 1) return wrong(FORGED)
     this.#separate(log, now)
     return USELESS
   }

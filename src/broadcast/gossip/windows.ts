@@ -1,6 +1,6 @@
 import { MAX_IDLE_ROUNDS, MAX_OPEN_WINDOWS } from './limits.ts'
-import type { Span } from './place.ts'
-import { comparePlaces, copiedSpan, spanKey } from './place.ts'
+import type { Place, Span } from './place.ts'
+import { comparePlaces, copiedSpan, isInside, spanKey } from './place.ts'
 
 export interface Window {
   readonly span: Span
@@ -32,14 +32,21 @@ export class Windows {
     this.#open.clear()
   }
 
-  /** Something that was of use has come. */
-  progressed(): void {
-    for (const window of this.#open.values()) window.idle = 0
+  /** Something of these places has come that was of use. */
+  progressed(places: readonly Place[]): void {
+    for (const window of this.#open.values()) {
+      if (window.idle > 0 && places.some((place) => isInside(window.span, place))) window.idle = 0
+    }
   }
 
-  /** Those to ask for in the next round, the earliest first; those that have brought nothing for long are given up. */
+  /**
+   * Those to ask for in the next round: first those that have brought something, and the earliest, which other events wait
+   * for. What has all come but can't be stored yet keeps nobody waiting. Those that have brought nothing for long are given up.
+   */
   next(limit: number): Span[] {
-    const due = [...this.#open].sort(([, a], [, b]) => comparePlaces(a.span.from, b.span.from)).slice(0, limit)
+    const due = [...this.#open]
+      .sort(([, a], [, b]) => a.idle - b.idle || comparePlaces(a.span.from, b.span.from))
+      .slice(0, limit)
     for (const [key, window] of due) if (++window.idle > MAX_IDLE_ROUNDS) this.#open.delete(key)
     return due.map(([, { span }]) => span)
   }
