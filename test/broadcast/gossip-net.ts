@@ -12,6 +12,15 @@ import { encodeData } from '../../src/event/data.ts'
 import { deriveDatabaseKeys } from '../../src/event/keys.ts'
 import { EventStore } from '../../src/store/event-store.ts'
 import type { EventStoreOptions } from '../../src/store/options.ts'
+import { Envelope } from '../../src/broadcast/gossip/envelope.ts'
+import type { Message } from '../../src/broadcast/gossip/messages.ts'
+import {
+  decodeBody,
+  decodeHeader,
+  encodeHeartbeat,
+  encodeMessage,
+  NO_COOKIE,
+} from '../../src/broadcast/gossip/messages.ts'
 import { START } from './world.ts'
 
 export const DATABASE = 'gossip'
@@ -27,25 +36,33 @@ export interface NetOptions {
   delay?: number
 }
 
+/** Something at an address: a node, or whoever a test puts there. */
+export interface Station {
+  readonly address: string
+  receive(bytes: Buffer, address: string): void
+}
+
 interface Flight {
   at: number
   no: number
   bytes: Buffer
-  from: GossipNode
-  to: GossipNode
+  from: string
+  to: Station
 }
 
 export class Net {
   now: number = START
   readonly random: () => number
   readonly nodes: GossipNode[] = []
+  /** All that can be heard by others: the nodes, and whoever a test adds. */
+  readonly stations: Station[] = []
   readonly options: Required<NetOptions>
   /** Who can't hear whom. */
   readonly cuts = new Set<string>()
   readonly #flights = new Heap<Flight>((a, b) => a.at < b.at || (a.at === b.at && a.no < b.no))
   #sent = 0
   /** Every datagram that was sent. */
-  onSend: (bytes: Buffer, from: GossipNode, to: GossipNode) => void = () => {}
+  onSend: (bytes: Buffer, from: Station, to: Station) => void = () => {}
 
   constructor(options: NetOptions = {}) {
     this.options = { seed: 1, loss: 0, duplicates: 0, late: 0, delay: 5, ...options }
@@ -55,15 +72,16 @@ export class Net {
   node(options: NodeOptions = {}): GossipNode {
     const node = new GossipNode(this, this.nodes.length + 1, options)
     this.nodes.push(node)
+    this.stations.push(node)
     return node
   }
 
-  cut(a: GossipNode, b: GossipNode): void {
+  cut(a: Station, b: Station): void {
     this.cuts.add(`${a.address} ${b.address}`).add(`${b.address} ${a.address}`)
   }
 
   send(from: GossipNode, output: Extract<GossipOutput, { type: 'send' }>): void {
-    for (const to of this.nodes) {
+    for (const to of this.stations) {
       if (to === from || (output.to !== 'all' && output.to !== to.address)) continue
       from.sentBytes += output.bytes.length
       from.sentTo.set(to.address, (from.sentTo.get(to.address) ?? 0) + output.bytes.length)
@@ -73,12 +91,13 @@ export class Net {
         if (copy === 1 && this.random() >= this.options.duplicates) break
         if (this.random() < this.options.loss) continue
         const factor = this.random() < this.options.late ? 1 + 9 * this.random() : 1
-        this.inject(output.bytes, from, to, this.options.delay * factor)
+        this.inject(output.bytes, from.address, to, this.options.delay * factor)
       }
     }
   }
 
-  inject(bytes: Buffer, from: GossipNode, to: GossipNode, delay = 0): void {
+  /** Lets a datagram arrive, from whatever address it says. */
+  inject(bytes: Buffer, from: string, to: Station, delay = 0): void {
     this.#flights.push({ at: this.now + delay, no: this.#sent++, bytes: Buffer.from(bytes), from, to })
   }
 
@@ -94,7 +113,7 @@ export class Net {
       this.now = at
       if (flight !== undefined && flight.at <= at) {
         this.#flights.pop()
-        flight.to.receive(flight.bytes, flight.from.address)
+        flight.to.receive(flight.bytes, flight.from)
       }
       for (const node of this.nodes) if (node.wakeAt <= this.now) node.wake()
     }
@@ -135,7 +154,7 @@ export class Net {
 
 export type NodeOptions = Pick<EventStoreOptions, 'beginning' | 'maxLogs'> & { author?: number; clockAhead?: number }
 
-export class GossipNode {
+export class GossipNode implements Station {
   readonly net: Net
   readonly address: string
   readonly store: EventStore
@@ -223,5 +242,66 @@ export class GossipNode {
 
   count(type: GossipOutput['type']): number {
     return this.events.filter((event) => event.type === type).length
+  }
+}
+
+/** A member that is not one of ours: knows the key, and sends what it likes from an address that it has proved. */
+export class Rogue implements Station {
+  readonly address: string
+  readonly peerId: Buffer
+  readonly net: Net
+  readonly envelope: Envelope
+  readonly epoch: Buffer
+  /** By address: the cookie that was given to us there. */
+  readonly cookies = new Map<string, Buffer>()
+  readonly heard: { from: string; message: Message; bytes: number }[] = []
+  counter = 0
+  /** Answer heartbeats, as whoever wants to be let in does. */
+  isPolite = true
+
+  constructor(net: Net, no: number, options: { peerId?: Buffer; key?: Buffer } = {}) {
+    this.net = net
+    this.address = `198.51.100.${no}:5000`
+    this.peerId = options.peerId ?? hash(Buffer.from(`rogue ${no}`))
+    this.epoch = hash(Buffer.from(`epoch ${no}`)).subarray(0, 8)
+    const random = dice(77 + no)
+    this.envelope = new Envelope(options.key ?? keys.datagrams, (bytes) =>
+      Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
+    )
+    net.stations.push(this)
+  }
+
+  receive(bytes: Buffer, from: string): void {
+    const opened = this.envelope.open(bytes)
+    if (opened === null) return
+    const decoded = decodeHeader(opened)
+    const message = decoded === null ? null : decodeBody(decoded.body)
+    if (message === null) throw new Error('an honest node sent nonsense')
+    this.heard.push({ from, message, bytes: bytes.length })
+    if (message.type !== 'heartbeat') return
+    if (!message.cookie.equals(NO_COOKIE)) this.cookies.set(from, Buffer.from(message.cookie))
+    const to = this.net.nodes.find(({ address }) => address === from)
+    if (this.isPolite && to !== undefined) this.greet(to)
+  }
+
+  sealed(to: Station, body: Buffer): Buffer {
+    const echo = this.cookies.get(to.address) ?? NO_COOKIE
+    const header = { sender: this.peerId, epoch: this.epoch, counter: this.counter++, echo }
+    return this.envelope.seal(encodeMessage(header, body))
+  }
+
+  send(to: Station, body: Buffer, from = this.address): void {
+    this.net.inject(this.sealed(to, body), from, to, this.net.options.delay)
+  }
+
+  greet(to: Station, root: Buffer = hash(Buffer.from('another root'))): void {
+    const { now } = this.net
+    this.send(to, encodeHeartbeat({ root, items: 1, time: now, heard: null, delay: 0, cookie: Buffer.alloc(8, 1) }))
+  }
+
+  /** Gets let in by a node. */
+  join(to: GossipNode): void {
+    this.greet(to)
+    this.net.run(() => to.gossip.peers().some(({ address }) => address === this.address), 5000)
   }
 }

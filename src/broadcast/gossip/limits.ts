@@ -118,10 +118,12 @@ export const MAX_STAGED_HEADS = 4096
 export const REFUSED_MS: number = 5 * 60_000
 /** Pieces that can't be stored and count as held. */
 export const MAX_REFUSED = 16_384
-/** Milliseconds for which the pieces of a log are kept apart by sender after they did not fit each other. */
-export const SEPARATE_MS: number = 10 * 60_000
+/** The same after they waited in vain for the first time. */
+export const STALLED_MS = 5_000
+/** Milliseconds for which it is remembered that pieces of a log did not fit each other, or waited in vain. */
+export const MEMORY_MS: number = 10 * 60_000
 /** Logs of which that is remembered. */
-export const MAX_SEPARATE_LOGS = 1024
+export const MAX_REMEMBERED_LOGS = 1024
 /** Milliseconds between two questions for the peaks of a log, and how often they are asked. */
 export const PEAKS_RETRY_MS = 300
 export const MAX_PEAKS_TRIES = 40

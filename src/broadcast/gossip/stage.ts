@@ -7,13 +7,13 @@ import type { Violation } from '../end-reason.ts'
 import type { RunStatus } from '../receiver.ts'
 import type { HeldPieces } from './held-pieces.ts'
 import type { Lane, LaneRun } from './lane.ts'
-import { MAX_PEAKS_TRIES, PEAKS_RETRY_MS, REFUSED_MS, STAGE_TIMEOUT_MS } from './limits.ts'
+import { MAX_PEAKS_TRIES, PEAKS_RETRY_MS, REFUSED_MS, STAGE_TIMEOUT_MS, STALLED_MS } from './limits.ts'
 import type { EventsMessage, Part, Peaks, PieceEvent, SignedHead, Want } from './messages.ts'
 import type { Place } from './place.ts'
 import { placeOf } from './place.ts'
 import { Refused } from './refused.ts'
 import type { GossipReplica } from './replica.ts'
-import { Separations } from './separations.ts'
+import { Memory } from './memory.ts'
 import type { StagedLog } from './staged-logs.ts'
 import { SHARED, StagedLogs } from './staged-logs.ts'
 
@@ -50,7 +50,9 @@ export class Stage {
   readonly #replica: GossipReplica
   readonly #refused: Refused
   readonly #logs: StagedLogs
-  readonly #separations = new Separations()
+  readonly #separations = new Memory()
+  /** Logs that were given up. */
+  readonly #stalls = new Memory()
   readonly #ready = new Set<string>()
   #ingesting: { log: StagedLog; lane: Lane; run: LaneRun }[] = []
 
@@ -372,12 +374,15 @@ export class Stage {
     for (const log of this.#logs.all()) {
       if (now - log.at < STAGE_TIMEOUT_MS) continue
       for (const lane of log.lanes.values()) this.#giveUp(log, lane, now)
+      this.#stalls.add(log.hex, now)
       this.#logs.dropLog(log)
     }
   }
 
+  /** What is missing does not come. It may only have been lost; if it stays away once more, the rest is of no use. */
   #giveUp(log: StagedLog, lane: Lane, now: number): void {
-    for (const { time, id } of lane.events.values()) this.#refused.add(time, id, now + REFUSED_MS)
+    const until = now + (this.#stalls.has(log.hex, now) ? REFUSED_MS : STALLED_MS)
+    for (const { time, id } of lane.events.values()) this.#refused.add(time, id, until)
     this.#logs.dropLane(log, lane)
   }
 }

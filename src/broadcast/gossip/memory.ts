@@ -1,7 +1,7 @@
-import { MAX_SEPARATE_LOGS, SEPARATE_MS } from './limits.ts'
+import { MAX_REMEMBERED_LOGS, MEMORY_MS } from './limits.ts'
 
-/** Logs whose pieces are kept apart by sender, because once they did not fit each other. */
-export class Separations {
+/** Logs of which something is remembered for a while. */
+export class Memory {
   /** Until when, the oldest first. */
   readonly #until = new Map<string, number>()
 
@@ -15,7 +15,7 @@ export class Separations {
 
   add(author: string, now: number): void {
     this.#until.delete(author)
-    this.#until.set(author, now + SEPARATE_MS)
-    if (this.#until.size > MAX_SEPARATE_LOGS) this.#until.delete(this.#until.keys().next().value as string)
+    this.#until.set(author, now + MEMORY_MS)
+    if (this.#until.size > MAX_REMEMBERED_LOGS) this.#until.delete(this.#until.keys().next().value as string)
   }
 }
