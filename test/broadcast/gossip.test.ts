@@ -308,7 +308,7 @@ describe('what others can see', () => {
     const all = Buffer.concat(wire)
     expect(wire.length).toBeGreaterThan(20)
     for (const text of ['gossip', 'hidden', 'secret', 'peerlog']) expect(all.includes(text)).toBe(false)
-    const secrets = [a.peerId, b.peerId, a.store.author, b.store.author].map((hex) => Buffer.from(hex, 'hex'))
+    const secrets: Buffer[] = [a.peerId, b.peerId, a.store.author, b.store.author].map((hex) => Buffer.from(hex, 'hex'))
     secrets.push(keys.datagrams, keys.tag, a.store.frontierRoot())
     const { items } = a.store.items.after(0, MAX_LOG_LENGTH)
     secrets.push(...items.map(({ id }) => id))

@@ -13,6 +13,7 @@ import {
   MAX_ROUND_MS,
   MIN_DIGEST_MS,
   MIN_ROUND_MS,
+  NEWS_MS,
   SPLIT_WINDOWS,
   WINDOW_ITEMS,
 } from './limits.ts'
@@ -69,11 +70,15 @@ export class Exchange {
     this.#windows.clear()
   }
 
-  /** The peer's root is not ours; `isNews`: it has changed, or ours has. */
-  different(isNews: boolean, now: number): void {
-    if (isNews || !this.#differs) {
+  /**
+   * The peer's root is not ours, as it says (`'theirs'`: for the first time) or because ours has changed, of which it may
+   * be hearing already.
+   */
+  different(news: 'ours' | 'theirs' | 'none', rtt: number, now: number): void {
+    if (news !== 'none' || !this.#differs) {
+      const patience = this.#differs ? MIN_DIGEST_MS : news === 'ours' ? NEWS_MS + 2 * rtt : 0
       this.#digestMs = MIN_DIGEST_MS
-      this.#digestAt = Math.min(this.#digestAt, Math.max(now, this.#differs ? now + MIN_DIGEST_MS : now))
+      this.#digestAt = Math.min(this.#digestAt, now + patience)
     }
     this.#differs = true
   }

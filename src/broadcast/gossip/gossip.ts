@@ -331,19 +331,19 @@ export class Gossip {
   #onHeartbeat(remote: Remote, { root }: Heartbeat, now: number): void {
     const isNews = remote.root?.equals(root) !== true
     if (isNews) remote.root = Buffer.from(root)
-    this.#compareRoot(remote, isNews, now)
+    this.#compareRoot(remote, isNews ? 'theirs' : 'none', now)
   }
 
   #compareRoots(now: number): void {
-    for (const remote of this.#contacts.remotes.values()) if (!remote.isSpare) this.#compareRoot(remote, true, now)
+    for (const remote of this.#contacts.remotes.values()) if (!remote.isSpare) this.#compareRoot(remote, 'ours', now)
   }
 
-  #compareRoot(remote: Remote, isNews: boolean, now: number): void {
+  #compareRoot(remote: Remote, news: 'ours' | 'theirs' | 'none', now: number): void {
     if (remote.root === null) return
     const { peerId, address } = remote
     if (!remote.root.equals(this.#options.replica.frontierRoot())) {
       remote.inSync = false
-      remote.exchange.different(isNews, now)
+      remote.exchange.different(news, remote.rtt, now)
       return
     }
     remote.exchange.equal()

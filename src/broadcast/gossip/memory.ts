@@ -13,6 +13,10 @@ export class Memory {
     return false
   }
 
+  delete(author: string): void {
+    this.#until.delete(author)
+  }
+
   add(author: string, now: number): void {
     this.#until.delete(author)
     this.#until.set(author, now + MEMORY_MS)

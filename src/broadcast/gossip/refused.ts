@@ -6,7 +6,7 @@ import { MAX_REFUSED } from './limits.ts'
 export class Refused {
   readonly #held: HeldPieces
   /** The oldest first. */
-  readonly #until = new Map<string, { time: number; id: Buffer; until: number }>()
+  readonly #until = new Map<string, { time: number; id: Buffer; until: number; log: string | null }>()
 
   constructor(held: HeldPieces) {
     this.#held = held
@@ -20,10 +20,11 @@ export class Refused {
     return this.#until.has(id.toString('latin1'))
   }
 
-  add(time: number, id: Buffer, until: number): void {
+  /** @param log whose author; if given, `release` lets it be sent again. */
+  add(time: number, id: Buffer, until: number, log: string | null = null): void {
     const key = id.toString('latin1')
     this.#forget(key)
-    this.#until.set(key, { time, id, until })
+    this.#until.set(key, { time, id, until, log })
     this.#held.add(time, id, EVERYBODY, null)
     if (this.#until.size > MAX_REFUSED) this.#forget(this.#until.keys().next().value as string)
   }
@@ -31,6 +32,11 @@ export class Refused {
   /** Lets those be sent again whose time is over. */
   wake(now: number): void {
     for (const [key, { until }] of this.#until) if (until <= now) this.#forget(key)
+  }
+
+  /** What was missing before pieces of the log is coming. */
+  release(log: string): void {
+    for (const [key, one] of this.#until) if (one.log === log) this.#forget(key)
   }
 
   #forget(key: string): void {

@@ -110,8 +110,16 @@ export class Stage {
     }
     log.at = now
     this.#ready.add(log.hex)
+    if (piece.seq === (this.#replica.log(log.hex)?.mmr.length ?? 0)) this.#resume(log.hex, now)
     this.#logs.addEvent(log, lane, piece, id, sender)
     return useful(piece.time, id)
+  }
+
+  /** The next event of a log is here: what had to wait for it in vain is wanted again. */
+  #resume(hex: string, now: number): void {
+    if (!this.#stalls.has(hex, now)) return
+    this.#stalls.delete(hex)
+    this.#refused.release(hex)
   }
 
   takePart({ author, id, total, index, bytes, event }: Part, sender: string, now: number): Taken {
@@ -379,10 +387,11 @@ export class Stage {
     }
   }
 
-  /** What is missing does not come. It may only have been lost; if it stays away once more, the rest is of no use. */
+  /** What is missing does not come. If it is what comes next, the rest is not wanted again before that. */
   #giveUp(log: StagedLog, lane: Lane, now: number): void {
+    const isGap = lane.lowest !== (this.#replica.log(log.hex)?.mmr.length ?? 0)
     const until = now + (this.#stalls.has(log.hex, now) ? REFUSED_MS : STALLED_MS)
-    for (const { time, id } of lane.events.values()) this.#refused.add(time, id, until)
+    if (isGap) for (const { time, id } of lane.events.values()) this.#refused.add(time, id, until, log.hex)
     this.#logs.dropLane(log, lane)
   }
 }
