@@ -286,7 +286,7 @@ describe('logs that can not simply be taken', () => {
     b.append(50)
     c.append(50)
     net.run(() => b.store.position === 105 && c.store.position === 105, 30_000)
-    net.pass(30_000)
+    net.pass(70_000)
     expect(a.store.logs().length).toBe(2)
     expect(a.gossip.waiting.bytes).toBe(0)
     const before = b.sentBytes + c.sentBytes

@@ -90,15 +90,14 @@ export class Answers {
         job.matches++
         continue
       }
+      if (this.#wasSent(item.id, rtt, now)) continue
       const piece = this.#read(item.time, Buffer.from(item.id))
       if (piece === null) continue
       const parts = this.#pieces.parts(piece)
       if (parts === null) {
-        if (!this.#wasSent(piece.id, rtt, now)) {
-          whole.push(piece)
-          bytes += piece.bytes.length
-          this.#sent(piece.id, now)
-        }
+        whole.push(piece)
+        bytes += piece.bytes.length
+        this.#sent(piece.id, now)
         continue
       }
       bytes += this.#sendParts(job, piece, parts, READ_AHEAD_BYTES - bytes, rtt, now)

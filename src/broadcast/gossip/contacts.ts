@@ -155,7 +155,7 @@ export class Contacts {
     if (this.remotes.size >= MAX_REMOTES && !this.#makeRoom(now)) return null
     this.#strangers.delete(stranger.address)
     const remote = new Remote(stranger, epoch, this.#options.newExchange(stranger.address), now)
-    remote.isFresh(epoch, counter)
+    remote.begin(counter)
     for (const other of this.remotes.values()) if (other.epoch === epoch && !other.isSpare) remote.isSpare = true
     this.remotes.set(remote.address, remote)
     return remote

@@ -1,7 +1,6 @@
 import { BloomFilter, FILTER_OVERHEAD_BYTES, SALT_BYTES } from '../../reconcile/bloom/bloom-filter.ts'
 import { Answers } from './answers.ts'
 import type { HeldPieces } from './held-pieces.ts'
-import { EVERYBODY } from './held-pieces.ts'
 import type { ItemSet } from './item-set.ts'
 import {
   COARSE_WINDOWS,
@@ -31,8 +30,8 @@ export interface ExchangeOptions {
   items: ItemSet
   pieces: Pieces
   held: HeldPieces
-  /** Whose staged pieces count as held. */
-  holders: readonly string[]
+  /** The peer's address. */
+  address: string
   random: (bytes: number) => Buffer
 }
 
@@ -184,16 +183,13 @@ export class Exchange {
 
   /** The filter of a window; null if it has grown too large and was cut into smaller ones, or is that of which nothing is missing. */
   #filter(span: Span): Buffer | null {
-    const { items, held, holders, random } = this.#options
+    const { items, held, address, random } = this.#options
     const range = items.range(span)
-    const waiting = held.count(span)
-    const larger = range.items >= waiting ? items : held
+    const waiting = held.count(span, address)
     const largest = Math.max(range.items, waiting)
     if (range.items + waiting > WINDOW_ITEMS && largest > 1) {
-      const parts = larger.cut(
-        span,
-        Math.ceil(largest / Math.min(SPLIT_WINDOWS, Math.ceil(largest / FINE_WINDOW_ITEMS) + 1)),
-      )
+      const size = Math.ceil(largest / Math.min(SPLIT_WINDOWS, Math.ceil(largest / FINE_WINDOW_ITEMS) + 1))
+      const parts = range.items >= waiting ? items.cut(span, size) : held.cut(span, address, size)
       if (parts.length > 1) {
         this.#windows.close(span)
         for (const part of parts) this.#windows.open(part)
@@ -202,7 +198,7 @@ export class Exchange {
     }
     const ids: Buffer[] = []
     for (let rank = items.rank(span.from); ids.length < range.items; rank++) ids.push(Buffer.from(items.at(rank).id))
-    ids.push(...held.inside(span, [...holders, EVERYBODY], 4 * WINDOW_ITEMS))
+    ids.push(...held.inside(span, address, Math.max(0, WINDOW_ITEMS - range.items)))
     const maxBytes = roomForFilter(range) - FILTER_OVERHEAD_BYTES
     const filter = BloomFilter.create({ count: ids.length, maxBytes }, random(SALT_BYTES))
     for (const id of ids) filter.add(id)

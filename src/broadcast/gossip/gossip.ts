@@ -18,10 +18,11 @@ import {
   TIDY_MS,
   TOTAL_BURST_BYTES,
   TOTAL_BYTES_PER_SECOND,
+  WANT_COST,
 } from './limits.ts'
 import type { Heartbeat, Message, Want } from './messages.ts'
 import { BYE, encodePeaks, encodeWant } from './messages.ts'
-import type { GossipOutput } from './output.ts'
+import type { GossipOutput, GossipPeer } from './output.ts'
 import { Pieces } from './pieces.ts'
 import { Proofs } from './proofs.ts'
 import type { Remote } from './remote.ts'
@@ -37,15 +38,6 @@ export interface GossipOptions {
   peerId: string
   /** So many unpredictable bytes. */
   random: (bytes: number) => Buffer
-}
-
-/** A peer that is heard of. */
-export interface GossipPeer {
-  peerId: string
-  address: string
-  inSync: boolean
-  /** Milliseconds. */
-  rtt: number
 }
 
 const MALFORMED: Violation = { reason: 'protocol-violation', detail: 'sent a datagram that is malformed' }
@@ -93,8 +85,8 @@ export class Gossip {
       random,
       state: () => ({ root: replica.frontierRoot(), items: this.#items.size }),
       newExchange: (address) => {
-        const { items, pieces, held } = { items: this.#items, pieces: this.#pieces, held: this.#held }
-        return new Exchange({ items, pieces, held, holders: this.#stage.holders(address), random })
+        const shared = { items: this.#items, pieces: this.#pieces, held: this.#held }
+        return new Exchange({ ...shared, address, random })
       },
     })
   }
@@ -112,6 +104,11 @@ export class Gossip {
   /** Bytes of pieces that wait, and how many are known that can't be stored. */
   get waiting(): { bytes: number; logs: number; refused: number } {
     return { bytes: this.#stage.bytes + this.#proofs.bytes, ...this.#stage.sizes }
+  }
+
+  /** Addresses that have yet to echo their cookie. */
+  get strangers(): number {
+    return this.#contacts.strangers
   }
 
   peers(): GossipPeer[] {
@@ -321,7 +318,7 @@ export class Gossip {
       case 'filter':
       case 'want':
         // Whoever asks more often is not answered: it may ask again.
-        if (!remote.asking.take(1, now) || !this.#items.isWhole) return
+        if (!remote.asking.take(message.type === 'want' ? WANT_COST : 1, now) || !this.#items.isWhole) return
         if (message.type === 'digest') remote.exchange.onDigest(message.ranges)
         else if (message.type === 'filter') remote.exchange.onFilter(message)
         else this.#onWant(remote, message)

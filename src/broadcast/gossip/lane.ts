@@ -17,6 +17,8 @@ export interface StagedEvent extends Holding {
 export interface StagedParts {
   readonly seq: number
   readonly time: number
+  /** Of the first part. */
+  readonly sender: string
   readonly assembly: Assembly
   readonly holdings: Holding[]
 }

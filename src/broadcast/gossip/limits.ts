@@ -102,6 +102,8 @@ export const MAX_PUSHED_EVENTS = 256
 /** Messages that call for work which a peer may send at once, and per second: digests, filters, questions. */
 export const ASKING_BURST = 512
 export const ASKING_PER_SECOND = 512
+/** Questions for peaks count for so many: they may have to be computed. */
+export const WANT_COST = 32
 /** Bytes of pieces that wait for what is missing before them, all peers together. Whoever has brought most gives way. */
 export const MAX_STAGED_BYTES: number = 32 * MiB
 /** Bytes of proofs of forks that are coming in, of all peers together. */

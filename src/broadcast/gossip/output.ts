@@ -17,3 +17,12 @@ export type GossipOutput =
   | { type: 'in-sync'; peerId: string; address: string }
   /** The peer broke the rules, and is turned away for a while. */
   | { type: 'violation'; peerId: string; address: string; reason: EndReason; detail: string }
+
+/** A peer that is heard of. */
+export interface GossipPeer {
+  peerId: string
+  address: string
+  inSync: boolean
+  /** Milliseconds. */
+  rtt: number
+}

@@ -43,12 +43,16 @@ export class Proofs {
   take({ author, id, total, index, bytes }: Part, sender: string, now: number): Taken {
     const item = forkItem(author)
     const log = this.#replica.log(author.toString('hex'))
-    if ((log?.fork ?? null) !== null || this.#refused.has(item)) return USELESS
+    if ((log?.fork ?? null) !== null) return USELESS
+    if (this.#refused.has(item)) {
+      this.#refused.again(item, sender)
+      return USELESS
+    }
     let proof = this.#bySender.get(sender)
     if (proof === undefined) {
       proof = { item, assembly: new Assembly(Buffer.from(id), total), holdings: [], at: now }
       this.#bySender.set(sender, proof)
-      this.#held.add(FORK_TIME, item, sender, proof.assembly)
+      this.#held.add(FORK_TIME, item, sender, true, proof.assembly)
     } else if (!proof.assembly.id.equals(id) || proof.assembly.total !== total || !proof.item.equals(item)) {
       // Another one, whose turn comes when this one is whole or was given up.
       return USELESS
@@ -64,7 +68,7 @@ export class Proofs {
     const whole = proof.assembly.whole()
     if (whole === null) return { useful: [], violation: FORGED }
     // Until the store has it, or because it has no room for it.
-    this.#refused.add(FORK_TIME, item, now + REFUSED_MS)
+    this.#refused.add(FORK_TIME, item, sender, now + REFUSED_MS)
     this.#whole.push({ sender, bytes: whole })
     return { useful: [placeOf(FORK_TIME, item)], violation: null }
   }

@@ -74,6 +74,11 @@ export class Remote extends Contact {
     this.heardAt = now
   }
 
+  /** What it sent before it was let in is not looked at again. */
+  begin(counter: number): void {
+    this.#window.begin(counter)
+  }
+
   /** False if the datagram has been here before, or may have been. */
   isFresh(epoch: string, counter: number): boolean {
     if (epoch === this.epoch) return this.#window.add(counter)
@@ -90,7 +95,7 @@ export class Remote extends Contact {
     if (this.#retired.length > MAX_RETIRED_EPOCHS) this.#retired.shift()
     this.epoch = epoch
     this.#window = new ReplayWindow()
-    this.#window.add(counter)
+    this.#window.begin(counter)
   }
 
   /** Takes a measurement of the round-trip time: smoothed as TCP does (RFC 6298). */

@@ -5,6 +5,12 @@ export class ReplayWindow {
   #highest = -1
   readonly #seen = new Uint32Array(REPLAY_WINDOW_DATAGRAMS / 32)
 
+  /** All up to this one count as seen. */
+  begin(counter: number): void {
+    this.#highest = counter
+    this.#seen.fill(0xffffffff)
+  }
+
   /** True if the counter has been seen or is too old. */
   has(counter: number): boolean {
     if (counter > this.#highest) return false

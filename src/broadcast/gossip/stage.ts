@@ -6,7 +6,7 @@ import { decodeEventHeader } from '../../event/event.ts'
 import type { Violation } from '../end-reason.ts'
 import type { RunStatus } from '../receiver.ts'
 import type { HeldPieces } from './held-pieces.ts'
-import type { Lane, LaneRun } from './lane.ts'
+import type { Lane, LaneRun, StagedEvent } from './lane.ts'
 import { MAX_PEAKS_TRIES, PEAKS_RETRY_MS, REFUSED_MS, STAGE_TIMEOUT_MS, STALLED_MS } from './limits.ts'
 import type { EventsMessage, Part, Peaks, PieceEvent, SignedHead, Want } from './messages.ts'
 import type { Place } from './place.ts'
@@ -71,11 +71,6 @@ export class Stage {
     return { logs: this.#logs.size, refused: this.#refused.size }
   }
 
-  /** Whose pieces count as held when the sender asks. */
-  holders(sender: string): [string, string] {
-    return [SHARED, sender]
-  }
-
   // ---- taking -----------------------------------------------------------------------------------------------------
 
   takeEvents({ author, head, events }: EventsMessage, sender: string, now: number): Taken {
@@ -135,7 +130,7 @@ export class Stage {
       this.#separate(log, now)
       return USELESS
     }
-    staged ??= this.#logs.newParts(lane, id, total, event)
+    staged ??= this.#logs.newParts(lane, id, total, event, sender)
     const { assembly } = staged
     if (!assembly.add(index, bytes, sender)) return USELESS
     log.at = now
@@ -162,11 +157,14 @@ export class Stage {
   ): { log: StagedLog; lane: Lane } | null {
     const hex = toHex(author)
     const log = this.#replica.log(hex)
-    if (this.#refused.has(id)) return null
+    if (this.#refused.has(id)) {
+      this.#refused.again(id, sender)
+      return null
+    }
     const length = log?.mmr.length ?? 0
     let isSeparate = this.#separations.has(hex, now)
     if (log === undefined ? !this.#replica.hasRoom : log.fork !== null || seq < log.start) {
-      this.#refused.add(time, Buffer.from(id), now + REFUSED_MS)
+      this.#refused.add(time, Buffer.from(id), sender, now + REFUSED_MS)
       return null
     }
     if (seq < length) {
@@ -179,7 +177,7 @@ export class Stage {
     if (seq < length) this.#separations.add(hex, now)
     const lane = this.#logs.lane(staged, isSeparate ? sender : SHARED)
     if (lane.peaks !== null && length === 0 && seq < lane.peaks.seq) {
-      this.#refused.add(time, Buffer.from(id), now + REFUSED_MS)
+      this.#refused.add(time, Buffer.from(id), sender, now + REFUSED_MS)
       return null
     }
     return { log: staged, lane }
@@ -278,7 +276,7 @@ export class Stage {
     switch (status) {
       case 'duplicate':
         // What is here already would not have been kept: the sender's peaks are ours, its events are not.
-        for (const { time, id } of run.events) if (run.run.peaks !== null) this.#refused.add(time, id, now + REFUSED_MS)
+        if (run.run.peaks !== null) this.#refuse(log, lane, run.events, now + REFUSED_MS)
         this.#settle(log, now)
         return null
       case 'stored':
@@ -290,8 +288,7 @@ export class Stage {
       case 'no-room':
       case 'gap': {
         const until = Math.max(now + REFUSED_MS, status === 'held' ? (this.#replica.heldUntil(log.hex) ?? 0) : 0)
-        for (const { time, id } of run.events) this.#refused.add(time, id, until)
-        this.#logs.forget(log, lane, run.events)
+        this.#refuse(log, lane, run.events, until)
         return null
       }
       case 'forked':
@@ -322,17 +319,18 @@ export class Stage {
       const stale = [...lane.events.values()].filter(({ seq, id }) => {
         if (known === undefined || seq >= length) return false
         // What contradicts the stored events stays, until the sender's peaks tell who is wrong.
-        return (
-          lane.key === SHARED || seq < known.start || this.#refused.has(id) || this.#replica.items.bytes(id) !== null
-        )
+        return lane.key === SHARED || seq < known.start || this.#replica.items.bytes(id) !== null
       })
-      for (const { seq, time, id } of stale) {
-        if (known !== undefined && seq < known.start) this.#refused.add(time, id, now + REFUSED_MS)
-      }
       lane.isSuspect = false
       lane.peaks = null
       lane.asked = 0
       this.#logs.forget(log, lane, stale)
+      this.#refuse(
+        log,
+        lane,
+        stale.filter(({ seq }) => seq < (known?.start ?? 0)),
+        now + REFUSED_MS,
+      )
       // The signatures of what contradicts ours are still needed.
       if ((lane.lowest ?? Infinity) >= length) lane.forgetHeads(length - 1)
     }
@@ -387,11 +385,18 @@ export class Stage {
     }
   }
 
+  /** They can't be stored: they make room, and are not to be sent again for now. */
+  #refuse(log: StagedLog, lane: Lane, events: readonly StagedEvent[], until: number): void {
+    this.#logs.forget(log, lane, events)
+    for (const { time, id, sender } of events) this.#refused.add(time, id, sender, until)
+  }
+
   /** What is missing does not come. If it is what comes next, the rest is not wanted again before that. */
   #giveUp(log: StagedLog, lane: Lane, now: number): void {
     const isGap = lane.lowest !== (this.#replica.log(log.hex)?.mmr.length ?? 0)
     const until = now + (this.#stalls.has(log.hex, now) ? REFUSED_MS : STALLED_MS)
-    if (isGap) for (const { time, id } of lane.events.values()) this.#refused.add(time, id, until, log.hex)
+    const events = [...lane.events.values()]
     this.#logs.dropLane(log, lane)
+    if (isGap) for (const { time, id, sender } of events) this.#refused.add(time, id, sender, until, log.hex)
   }
 }

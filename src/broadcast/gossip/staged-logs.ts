@@ -77,14 +77,20 @@ export class StagedLogs {
       drop: () => this.forget(log, lane, [staged]),
     }
     lane.events.set(seq, staged)
-    this.#held.add(time, id, lane.key, null)
+    this.#held.add(time, id, sender, lane.key === SHARED, null)
     this.#shares.add(staged)
   }
 
-  newParts(lane: Lane, id: Buffer, total: number, { seq, time }: { seq: number; time: number }): StagedParts {
-    const parts = { seq, time, assembly: new Assembly(Buffer.from(id), total), holdings: [] }
+  newParts(
+    lane: Lane,
+    id: Buffer,
+    total: number,
+    { seq, time }: { seq: number; time: number },
+    sender: string,
+  ): StagedParts {
+    const parts = { seq, time, sender, assembly: new Assembly(Buffer.from(id), total), holdings: [] }
     lane.parts.set(id.toString('latin1'), parts)
-    this.#held.add(time, parts.assembly.id, lane.key, parts.assembly)
+    this.#held.add(time, parts.assembly.id, sender, lane.key === SHARED, parts.assembly)
     return parts
   }
 
@@ -101,15 +107,15 @@ export class StagedLogs {
     for (const event of events) {
       this.#shares.remove(event)
       if (lane.events.get(event.seq) === event) lane.events.delete(event.seq)
-      this.#held.remove(event.time, event.id, lane.key)
+      this.#held.remove(event.time, event.id, event.sender)
     }
     this.#tidy(log, lane)
   }
 
-  dropParts(log: StagedLog, lane: Lane, { time, assembly, holdings }: StagedParts): void {
+  dropParts(log: StagedLog, lane: Lane, { time, sender, assembly, holdings }: StagedParts): void {
     for (const holding of holdings) this.#shares.remove(holding)
     lane.parts.delete(assembly.id.toString('latin1'))
-    this.#held.remove(time, assembly.id, lane.key)
+    this.#held.remove(time, assembly.id, sender)
     this.#tidy(log, lane)
   }
 
