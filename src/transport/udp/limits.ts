@@ -15,3 +15,5 @@ export const MAX_UDP_PEERS = 64
 export const INTERFACES_MS = 5_000
 /** Heartbeats to the group that wait for the one before: an interface at a time. */
 export const MAX_MULTICASTS_WAITING = 4
+/** Milliseconds that closing waits for what was sent before. */
+export const GOODBYE_MS = 500

@@ -4,9 +4,11 @@ import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
 import os from 'node:os'
 import { PeerlogError } from '../../base/errors.ts'
+import { within } from '../within.ts'
 import type { UdpAddress } from './address.ts'
 import { formatAddress, parseAddress } from './address.ts'
 import {
+  GOODBYE_MS,
   INTERFACES_MS,
   MAX_MULTICASTS_WAITING,
   MAX_PENDING_DATAGRAMS,
@@ -40,6 +42,7 @@ export class UdpSockets {
   /** Addresses of interfaces on which the group is heard. */
   #joined = new Set<string>()
   #pending = 0
+  #onDrained: () => void = () => {}
   #timer: NodeJS.Timeout | undefined
   #closed = false
   /** Multicasts go out one after the other, because the interface is a property of the socket. */
@@ -126,7 +129,9 @@ export class UdpSockets {
     if (socket === null) return
     this.#pending++
     // Whether it arrives is not known anyway.
-    socket.send(bytes, address.port, address.host, () => this.#pending--)
+    socket.send(bytes, address.port, address.host, () => {
+      if (--this.#pending === 0) this.#onDrained()
+    })
   }
 
   /** To the group on every interface, and to all that are listed. */
@@ -153,11 +158,13 @@ export class UdpSockets {
     })
   }
 
-  /** Idempotent. What was handed to the operating system still goes out. */
+  /** Idempotent. What was sent before still goes out. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
     if (this.#closed) return
     this.#closed = true
+    const drained = new Promise<void>((resolve) => (this.#onDrained = resolve))
+    if (this.#pending > 0) await within(GOODBYE_MS, drained)
     await this.#multicasts
     await Promise.all(this.#all.map((socket) => closed(socket)))
   }
