@@ -10,6 +10,7 @@ import { Followers } from './followers.ts'
 import { checkIdentity, forkedError, knownSeed } from './identity.ts'
 import { idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
+import type { ItemReader } from './item-reader.ts'
 import type { Log } from './log.ts'
 import type { NewEvent } from './own-log.ts'
 import { checkOwnHead } from './own-head.ts'
@@ -22,7 +23,6 @@ import type { PeerMarks } from './peer-marks.ts'
 import type { OpenDatabase, Transaction } from './sqlite.ts'
 import { openDatabase, translateError } from './sqlite.ts'
 import type { Event, FollowableOrder } from './stored-event.ts'
-import type { StoredItems } from './stored-items.ts'
 import { Staged } from './writer.ts'
 
 /**
@@ -38,6 +38,7 @@ export class EventStore {
   readonly #listeners = new Set<(commit: Commit) => void>()
   readonly #followers = new Followers()
   readonly #transaction: Transaction
+  readonly items: ItemReader
   #mayLag: boolean
   #closed = false
 
@@ -70,7 +71,8 @@ export class EventStore {
       (items) => this.#append(items),
       () => performance.now(),
     )
-    const { isNewAuthor } = this.#parts
+    const { isNewAuthor, items } = this.#parts
+    this.items = items
     this.#mayLag = options.readOnly !== true && !isNewAuthor && opened.lock?.isAsLeft(this.#ownState) !== true
   }
 
@@ -298,17 +300,11 @@ export class EventStore {
     })
   }
 
-  /** The events by what two replicas compare. */
-  get items(): StoredItems {
-    return this.#parts.items
-  }
-
   /** The event with this id, if it is here and can be read. */
   get(id: string): Event | null {
     const wanted = fromHex(id)
-    return wanted?.length === 32
-      ? this.#read(() => this.#parts.reader.find(wanted, this.#parts.ids.find(wanted)))
-      : null
+    const { ids, reader } = this.#parts
+    return this.#read(() => (wanted?.length === 32 ? reader.find(wanted, ids.find(wanted)) : null))
   }
 
   /** Readable events after (in reverse: before) a place, in batches. Places are positions; in causal order, ranks. */
@@ -336,8 +332,7 @@ export class EventStore {
   place(order: FollowableOrder, position: number | null, reverse: boolean): number {
     if (position === null) return reverse ? Number.MAX_SAFE_INTEGER : 0
     if (order === 'arrival') return position
-    const { ranks } = this.#parts.causal
-    return this.#read(() => (reverse ? ranks.before(position) : ranks.upTo(position)))
+    return this.#read(() => this.#parts.causal.ranks[reverse ? 'before' : 'upTo'](position))
   }
 
   /** Place of the newest event. */

@@ -4,20 +4,11 @@ import { decodeEventHeader } from '../event/event.ts'
 import type { EventTable } from './event-table.ts'
 import { idStart } from './id-index.ts'
 import type { IdIndex } from './id-index.ts'
+import type { ItemReader, StoredItem } from './item-reader.ts'
 import { corruptFile } from './sqlite.ts'
 
-/** An event, as far as two replicas compare it. */
-export interface StoredItem {
-  readonly position: number
-  /** The event's clock: milliseconds since 1970. */
-  readonly time: number
-  readonly id: Buffer
-  /** Hex. */
-  readonly author: string
-}
-
 /** The events of a file by what two replicas compare: their clocks and ids. */
-export class StoredItems {
+export class StoredItems implements ItemReader {
   readonly #table: EventTable
   readonly #ids: IdIndex
 

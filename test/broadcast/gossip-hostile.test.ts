@@ -424,7 +424,7 @@ describe('fuzz', () => {
   it('of the decoder: it never throws, and takes only what it would have written', () => {
     const bodies = transcript()
     const types = new Set(bodies.map((body) => body[0]))
-    expect([...types].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect([...types].toSorted((a = 0, b = 0) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
     const random = dice(SEED)
     for (const body of bodies) expect(messages.decodeBody(body)).not.toBeNull()
     let taken = 0

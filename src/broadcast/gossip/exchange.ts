@@ -128,8 +128,9 @@ export class Exchange {
     return piece
   }
 
-  say(message: Buffer): void {
-    this.#say(message)
+  /** The peaks that the peer has asked for, if they are here. */
+  onWant(peaks: Buffer | null): void {
+    if (peaks !== null) this.#say(peaks)
   }
 
   /** When to ask `next` again, at the latest; infinity for never. */

@@ -20,15 +20,15 @@ import {
   TOTAL_BYTES_PER_SECOND,
   WANT_COST,
 } from './limits.ts'
-import type { Heartbeat, Message, Want } from './messages.ts'
-import { BYE, encodePeaks, encodeWant } from './messages.ts'
+import type { Heartbeat, Message } from './messages.ts'
+import { BYE, encodeWant } from './messages.ts'
 import type { GossipOutput, GossipPeer } from './output.ts'
 import { Pieces } from './pieces.ts'
 import { Proofs } from './proofs.ts'
 import type { Remote } from './remote.ts'
 import type { GossipReplica, StoredItem } from './replica.ts'
-import type { Taken } from './stage.ts'
 import { Stage } from './stage.ts'
+import type { Taken } from './taken.ts'
 
 export interface GossipOptions {
   replica: GossipReplica
@@ -321,7 +321,7 @@ export class Gossip {
         if (!remote.asking.take(message.type === 'want' ? WANT_COST : 1, now) || !this.#items.isWhole) return
         if (message.type === 'digest') remote.exchange.onDigest(message.ranges)
         else if (message.type === 'filter') remote.exchange.onFilter(message)
-        else this.#onWant(remote, message)
+        else remote.exchange.onWant(this.#pieces.peaks(message))
     }
   }
 
@@ -363,20 +363,6 @@ export class Gossip {
 
   #gather(now: number): void {
     if (this.#gatherAt === Infinity && this.#stage.isReady) this.#gatherAt = now + GATHER_MS
-  }
-
-  /** The peaks that are asked for, if they are here. */
-  #onWant(remote: Remote, { author, kind, value }: Want): void {
-    const { replica } = this.#options
-    const hex = author.toString('hex')
-    const log = replica.log(hex)
-    if (log === undefined || log.fork !== null) return
-    const { length } = log.mmr
-    const wanted = kind === 'seq' ? value : kind === 'time' ? replica.seqBefore(hex, value) : length - value
-    const seq = Math.max(log.start, wanted)
-    const run = kind === 'seq' && seq !== value ? null : replica.readRun(hex, seq, 0, true)
-    if (run?.peaks == null) return
-    remote.exchange.say(encodePeaks({ author, seq, peaks: run.peaks }))
   }
 
   #push(items: readonly StoredItem[], now: number): void {

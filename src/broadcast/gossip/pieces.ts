@@ -3,8 +3,8 @@ import { decodeEventHeader } from '../../event/event.ts'
 import { partId } from './assembly.ts'
 import { Heads } from './heads.ts'
 import { MAX_WHOLE_EVENT_BYTES, PART_BYTES } from './limits.ts'
-import type { Part } from './messages.ts'
-import { encodeEvents, encodePart, eventsThatFit, partsOf } from './messages.ts'
+import type { Part, Want } from './messages.ts'
+import { encodeEvents, encodePart, encodePeaks, eventsThatFit, partsOf } from './messages.ts'
 import type { GossipReplica } from './replica.ts'
 
 /** A stored event or proof that is to be sent. */
@@ -63,6 +63,18 @@ export class Pieces {
     }
     const part = bytes.subarray(index * PART_BYTES, (index + 1) * PART_BYTES)
     return encodePart({ author, id, total: bytes.length, index, bytes: part, event })
+  }
+
+  /** The message with the peaks that are asked for, or null if they are not here. */
+  peaks({ author, kind, value }: Want): Buffer | null {
+    const hex = author.toString('hex')
+    const log = this.#replica.log(hex)
+    if (log === undefined || log.fork !== null) return null
+    const { length } = log.mmr
+    const wanted = kind === 'seq' ? value : kind === 'time' ? this.#replica.seqBefore(hex, value) : length - value
+    const seq = Math.max(log.start, wanted)
+    const run = kind === 'seq' && seq !== value ? null : this.#replica.readRun(hex, seq, 0, true)
+    return run?.peaks == null ? null : encodePeaks({ author, seq, peaks: run.peaks })
   }
 
   /** Messages with all of these, as few as possible. None is large. */

@@ -17,8 +17,6 @@ export interface Place {
 const NOTHING = Buffer.alloc(0)
 export const FIRST_PLACE: Place = { time: 0, prefix: NOTHING }
 export const LAST_PLACE: Place = { time: MAX_TIME, prefix: NOTHING }
-/** Bytes that a place takes at most. */
-export const MAX_PLACE_BYTES = 39
 export const ID_BYTES = 32
 
 /** Items from a place to another one, without that. */

@@ -4,12 +4,12 @@ import type { HeldPieces } from './held-pieces.ts'
 import { forkItem, FORK_TIME } from './item-set.ts'
 import { MAX_PROOF_BYTES_STAGED, REFUSED_MS, STAGE_TIMEOUT_MS } from './limits.ts'
 import type { Part } from './messages.ts'
-import { placeOf } from './place.ts'
 import { Refused } from './refused.ts'
 import type { GossipReplica } from './replica.ts'
 import type { Holding } from './shares.ts'
 import { Shares } from './shares.ts'
-import type { Taken } from './stage.ts'
+import type { Taken } from './taken.ts'
+import { useful, USELESS, wrong } from './taken.ts'
 
 interface Proof {
   readonly item: Buffer
@@ -18,7 +18,6 @@ interface Proof {
   at: number
 }
 
-const USELESS: Taken = { useful: [], violation: null }
 const FORGED: Violation = { reason: 'invalid-events', detail: 'sent a fork proof that is not what it said' }
 
 /** Proofs of forks whose parts are coming in: of each sender one at a time. */
@@ -63,14 +62,14 @@ export class Proofs {
     const holding: Holding = { sender, bytes: stagedBytes(bytes.length), dropped: false, drop }
     proof.holdings.push(holding)
     this.#shares.add(holding)
-    if (holding.dropped || !proof.assembly.isWhole) return { useful: [placeOf(FORK_TIME, item)], violation: null }
+    if (holding.dropped || !proof.assembly.isWhole) return useful(FORK_TIME, item)
     this.leave(sender)
     const whole = proof.assembly.whole()
-    if (whole === null) return { useful: [], violation: FORGED }
+    if (whole === null) return wrong(FORGED)
     // Until the store has it, or because it has no room for it.
     this.#refused.add(FORK_TIME, item, sender, now + REFUSED_MS)
     this.#whole.push({ sender, bytes: whole })
-    return { useful: [placeOf(FORK_TIME, item)], violation: null }
+    return useful(FORK_TIME, item)
   }
 
   /** A whole one that is to be checked and stored, or null. */

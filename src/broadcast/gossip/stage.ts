@@ -10,32 +10,17 @@ import type { Lane, LaneRun, StagedEvent } from './lane.ts'
 import { MAX_PEAKS_TRIES, PEAKS_RETRY_MS, REFUSED_MS, STAGE_TIMEOUT_MS, STALLED_MS } from './limits.ts'
 import type { EventsMessage, Part, Peaks, PieceEvent, SignedHead, Want } from './messages.ts'
 import type { Place } from './place.ts'
-import { placeOf } from './place.ts'
 import { Refused } from './refused.ts'
 import type { GossipReplica } from './replica.ts'
 import { Memory } from './memory.ts'
 import type { StagedLog } from './staged-logs.ts'
 import { SHARED, StagedLogs } from './staged-logs.ts'
-
-/** What came of a message: where what was of use belongs, and what its sender did wrong. */
-export interface Taken {
-  useful: readonly Place[]
-  violation: Violation | null
-}
+import type { Taken } from './taken.ts'
+import { useful, USELESS, wrong } from './taken.ts'
 
 export interface Blame {
   sender: string
   violation: Violation
-}
-
-const USELESS: Taken = { useful: [], violation: null }
-
-function useful(time: number, id: Buffer): Taken {
-  return { useful: [placeOf(time, id)], violation: null }
-}
-
-function wrong(violation: Violation): Taken {
-  return { useful: [], violation }
 }
 
 const FORGED: Violation = { reason: 'invalid-events', detail: 'sent events that are not what it said' }
