@@ -96,11 +96,12 @@ export class Contacts {
     if (header.sender.equals(this.#sender)) return null
     if (this.bans.isBanned(address, now)) return this.#drop('banned')
     const epoch = header.epoch.toString('hex')
-    if (this.#isReplayed(address, epoch, header.counter)) return this.#drop('replayed')
+    const known = this.remotes.get(address)
+    // Only there: any member can use the epoch of another, and must not use up its counters.
+    if (known?.isFresh(epoch, header.counter) === false) return this.#drop('replayed')
     const peerId = header.sender.toString('hex')
     const isProven = this.#cookies.isGood(header.echo, address, peerId, now)
     const message = decodeBody(body)
-    const known = this.remotes.get(address)
     if (known !== undefined && isProven && known.peerId === peerId) {
       if (epoch !== known.epoch) known.restart(epoch, header.counter)
       known.heardAt = now
@@ -129,13 +130,6 @@ export class Contacts {
   #drop(why: keyof Dropped): null {
     this.dropped[why]++
     return null
-  }
-
-  #isReplayed(address: string, epoch: string, counter: number): boolean {
-    const known = this.remotes.get(address)
-    if (known !== undefined) return !known.isFresh(epoch, counter)
-    for (const remote of this.remotes.values()) if (remote.hasSeen(epoch, counter)) return true
-    return false
   }
 
   #stranger(address: string, peerId: string): Contact {
@@ -263,20 +257,12 @@ export class Contacts {
     return [...this.remotes.values()].filter(({ heardAt }) => now - heardAt > MISSED_HEARTBEATS * HEARTBEAT_MS)
   }
 
-  /** The same process at the address that is used. */
-  mainOf(remote: Remote): Remote {
-    if (!remote.isSpare) return remote
-    for (const other of this.remotes.values()) if (!other.isSpare && other.epoch === remote.epoch) return other
-    return remote
-  }
-
   remove(remote: Remote): void {
     this.remotes.delete(remote.address)
     if (remote.isSpare) return
     for (const other of this.remotes.values()) {
       if (other.epoch !== remote.epoch) continue
       other.isSpare = false
-      other.root = remote.root
       return
     }
   }

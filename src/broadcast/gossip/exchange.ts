@@ -53,6 +53,8 @@ export class Exchange {
   #roundAt = 0
   #roundMs = 0
   #usefulAt = -Infinity
+  /** It only answers: digests are sent to another address of the peer. */
+  isPassive = false
   /** Rounds so far. */
   rounds = 0
 
@@ -119,7 +121,7 @@ export class Exchange {
     this.#say(...this.#equal.splice(0).map((range) => encodeDigest([range])))
     const queued = this.#queue.shift()
     if (queued !== undefined) return queued
-    if (now >= this.#digestAt) return this.#digest(now)
+    if (now >= this.#digestDue) return this.#digest(now)
     if (now >= this.#roundDue(rtt)) this.#round(rtt, now)
     const filter = this.#queue.shift()
     if (filter !== undefined) return filter
@@ -136,7 +138,11 @@ export class Exchange {
   /** When to ask `next` again, at the latest; infinity for never. */
   wakeAt(rtt: number): number {
     if (this.#queue.length > 0 || this.#equal.length > 0 || !this.answers.isIdle) return 0
-    return Math.min(this.#digestAt, this.#roundDue(rtt))
+    return Math.min(this.#digestDue, this.#roundDue(rtt))
+  }
+
+  get #digestDue(): number {
+    return this.isPassive ? Infinity : this.#digestAt
   }
 
   #say(...messages: Buffer[]): void {

@@ -144,7 +144,7 @@ export class Gossip {
     if (isNew && !this.#isElsewhere(remote)) this.#effects.push({ type: 'appeared', peerId: remote.peerId, address })
     if (message === null) return this.#blame(address, MALFORMED)
     if (message.type === 'bye') return this.#remove(remote, 'closing')
-    this.#onMessage(this.#contacts.mainOf(remote), message, now)
+    this.#onMessage(remote, message, now)
   }
 
   /** The replica has stored events, whoever sent them. */
@@ -263,7 +263,6 @@ export class Gossip {
     let blocked = Infinity
     for (let i = 0; i < remotes.length; i++) {
       const remote = remotes[(this.#turn + i) % remotes.length] as Remote
-      if (remote.isSpare) continue
       const wait = Math.max(this.#total.wait(MAX_DATAGRAM_BYTES, now), remote.budget.wait(MAX_DATAGRAM_BYTES, now))
       if (wait > 0) {
         if (remote.exchange.wakeAt(remote.rtt) <= now) blocked = Math.min(blocked, now + wait)
@@ -289,8 +288,8 @@ export class Gossip {
     if (this.#phase !== 'running') return this.#effects.length > 0 ? this.#now : Infinity
     if (!this.#items.isWhole) return this.#now + 1
     let at = Math.min(this.#contacts.wakeAt, this.#tidyAt, this.#isIngesting ? Infinity : this.#gatherAt)
-    for (const { exchange, rtt, isSpare } of this.#contacts.remotes.values()) {
-      if (!isSpare) at = Math.min(at, Math.max(exchange.wakeAt(rtt), this.#blockedUntil, this.#now + 1))
+    for (const { exchange, rtt } of this.#contacts.remotes.values()) {
+      at = Math.min(at, Math.max(exchange.wakeAt(rtt), this.#blockedUntil, this.#now + 1))
     }
     return at
   }
@@ -332,7 +331,7 @@ export class Gossip {
   }
 
   #compareRoots(now: number): void {
-    for (const remote of this.#contacts.remotes.values()) if (!remote.isSpare) this.#compareRoot(remote, 'ours', now)
+    for (const remote of this.#contacts.remotes.values()) this.#compareRoot(remote, 'ours', now)
   }
 
   #compareRoot(remote: Remote, news: 'ours' | 'theirs' | 'none', now: number): void {
@@ -344,7 +343,7 @@ export class Gossip {
       return
     }
     remote.exchange.equal()
-    if (!remote.inSync) this.#effects.push({ type: 'in-sync', peerId, address })
+    if (!remote.inSync && !remote.isSpare) this.#effects.push({ type: 'in-sync', peerId, address })
     remote.inSync = true
   }
 

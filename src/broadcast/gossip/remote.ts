@@ -54,8 +54,7 @@ export class Remote extends Contact {
   usefulAt: number | null = null
   root: Buffer | null = null
   inSync = false
-  /** The same process is known at another address, which is used. */
-  isSpare = false
+  #isSpare = false
   rtt: number = DEFAULT_RTT_MS
   readonly budget: Allowance = new Allowance(PEER_BYTES_PER_SECOND, PEER_BURST_BYTES)
   readonly asking: Allowance = new Allowance(ASKING_PER_SECOND, ASKING_BURST)
@@ -74,6 +73,19 @@ export class Remote extends Contact {
     this.heardAt = now
   }
 
+  /**
+   * The same process, as it says, is known at another address: here it is only answered. Nothing else is shared between the
+   * two, for any member can say so.
+   */
+  get isSpare(): boolean {
+    return this.#isSpare
+  }
+
+  set isSpare(isSpare: boolean) {
+    this.#isSpare = isSpare
+    this.exchange.isPassive = isSpare
+  }
+
   /** What it sent before it was let in is not looked at again. */
   begin(counter: number): void {
     this.#window.begin(counter)
@@ -83,10 +95,6 @@ export class Remote extends Contact {
   isFresh(epoch: string, counter: number): boolean {
     if (epoch === this.epoch) return this.#window.add(counter)
     return !this.#retired.includes(epoch)
-  }
-
-  hasSeen(epoch: string, counter: number): boolean {
-    return epoch === this.epoch && this.#window.has(counter)
   }
 
   /** The process there has started anew. */
