@@ -97,12 +97,12 @@ export class Contacts {
     if (this.bans.isBanned(address, now)) return this.#drop('banned')
     const epoch = header.epoch.toString('hex')
     const known = this.remotes.get(address)
-    // Only there: any member can use the epoch of another, and must not use up its counters.
-    if (known?.isFresh(epoch, header.counter) === false) return this.#drop('replayed')
     const peerId = header.sender.toString('hex')
     const isProven = this.#cookies.isGood(header.echo, address, peerId, now)
     const message = decodeBody(body)
     if (known !== undefined && isProven && known.peerId === peerId) {
+      // Only now: any member can use the epoch of another, and must not use up its counters.
+      if (!known.isFresh(epoch, header.counter)) return this.#drop('replayed')
       if (epoch !== known.epoch) known.restart(epoch, header.counter)
       known.heardAt = now
       if (message?.type === 'heartbeat') this.#onHeartbeat(known, message, now)
