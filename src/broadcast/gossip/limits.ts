@@ -62,13 +62,13 @@ export const MAX_OPEN_WINDOWS = 64
 /** Filters sent to one peer in one round. */
 export const FILTERS_PER_ROUND = 16
 /** Rounds in which a window has brought nothing after which it is left to the next digest. */
-export const MAX_IDLE_ROUNDS = 16
+export const MAX_IDLE_ROUNDS = 8
 /** Milliseconds between two rounds with a peer, besides two round trips; and at most, while nothing comes of them. */
 export const MIN_ROUND_MS = 10
-export const MAX_ROUND_MS = 500
+export const MAX_ROUND_MS = 250
 /** Milliseconds between two digests to a peer that differs, doubled up to the next figure while they lead to nothing. */
 export const MIN_DIGEST_MS = 250
-export const MAX_DIGEST_MS = 20_000
+export const MAX_DIGEST_MS = 10_000
 /** Ranges in a digest, before anything is done with them. */
 export const MAX_DIGEST_RANGES = 64
 

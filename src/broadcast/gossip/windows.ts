@@ -18,10 +18,15 @@ export class Windows {
 
   open(span: Span): void {
     const key = spanKey(span)
-    const known = this.#open.get(key)
-    if (known === undefined && this.#open.size < MAX_OPEN_WINDOWS) {
-      this.#open.set(key, { span: copiedSpan(span), idle: 0 })
-    }
+    if (this.#open.has(key) || (this.#open.size >= MAX_OPEN_WINDOWS && !this.#giveUpOne())) return
+    this.#open.set(key, { span: copiedSpan(span), idle: 0 })
+  }
+
+  /** Makes room: the one that has brought nothing for the longest gives way. */
+  #giveUpOne(): boolean {
+    let [worst, idle] = ['', 0]
+    for (const [key, window] of this.#open) if (window.idle > idle) [worst, idle] = [key, window.idle]
+    return this.#open.delete(worst)
   }
 
   close(span: Span): void {
