@@ -101,9 +101,9 @@ module.exports = {
     },
     {
       name: 'session-is-pure',
-      comment: 'The session state machine knows ports by their types only, and neither sockets nor disk.',
+      comment: 'The state machines know ports by their types only, and neither sockets nor disk.',
       severity: 'error',
-      from: { path: '^src/broadcast/session' },
+      from: { path: '^src/broadcast/(session|gossip/)' },
       to: { path: places(['transport', 'store']), dependencyTypesNot: ['type-only'] },
     },
     {

@@ -1,6 +1,6 @@
 import { PeerlogError } from './base/errors.ts'
 import { MAX_TYPE_BYTES, WORK_SLICE_MS } from './base/limits.ts'
-import type { PeerStatus } from './broadcast/replication.ts'
+import type { PeerStatus } from './broadcast/replication-options.ts'
 import type { SyncBroadcaster } from './broadcast/sync-broadcaster.ts'
 import { encodeData } from './event/data.ts'
 import type { SubjectPattern } from './event/subject.ts'

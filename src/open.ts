@@ -79,7 +79,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   })
   const database = new Database(databaseId, path, toHex(keyPair.publicKey), store, sync, owned ? transport : null)
   if (readOnly) return database
-  sync.replicate({ store, topic, admissionKey: keys.admission, transports: [transport] })
+  const datagrams = { key: keys.datagrams, peerId: toHex(keyPair.publicKey) }
+  sync.replicate({ store, topic, admissionKey: keys.admission, transports: [transport], datagrams })
   // With nobody to ask there is nothing to wait for.
   if (store.ownLogMayLag && transport.name !== 'disabled') {
     store.gateAppends(sync.guardOwnLog(store.author, () => store.confirmOwnLog()))

@@ -1,69 +1,20 @@
 import type { Run } from '../event/run.ts'
-import type { Topic } from '../topic/topic.ts'
-import type { Connection, Path, PathReason, Transport } from '../transport/transport.ts'
+import type { Connection, Path, Transport } from '../transport/transport.ts'
 import { announceFor } from './announcing.ts'
 import { BanList } from './ban-list.ts'
 import { ClaimTable } from './claims.ts'
 import { boundAnnouncements, makeRoom } from './crowding.ts'
-import type { Differences } from './differences.ts'
+import { Datagrams } from './datagrams.ts'
 import { isOffence } from './end-reason.ts'
 import type { LinkHandlers, Notice, SessionEnd } from './peer-link.ts'
 import { PeerLink } from './peer-link.ts'
 import type { Output } from './output.ts'
 import { OwnLogGuard } from './own-log-guard.ts'
 import { SharedPace } from './pace.ts'
-import type { RunStatus } from './receiver.ts'
-import type { Mark, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
+import type { PeerStatus, Publisher, ReplicationOptions, StoreCommit } from './replication-options.ts'
+import type { Mark } from './replica.ts'
 import { Session } from './session.ts'
-import type { SyncEvent, SyncEventType } from './sync-event.ts'
 import { Turns } from './turns.ts'
-
-/** A replica that can also be written to: what `EventStore` is. */
-export interface ReplicaStore extends Replica {
-  ingest(runs: readonly Run[]): RunStatus[]
-  ingestForkProof(proof: Buffer): boolean | null
-  /** Stores what was held back and is due; returns when the next is, or null. */
-  releaseHeld(): number | null
-  readonly marks: {
-    /** Frontiers that the peer and we have both had, the newest first. */
-    of(peerId: string): readonly Mark[]
-    remember(peerId: string, mark: Mark): void
-  }
-  onCommit(listener: (commit: StoreCommit) => void): () => void
-}
-
-export interface StoreCommit {
-  runs: readonly (ReplicaChange & { readonly ids: readonly Buffer[] })[]
-  forks: readonly ReplicaLog[]
-}
-
-export interface ReplicationOptions {
-  store: ReplicaStore
-  topic: Topic
-  /** 32 bytes that every peer of the database derives alike. */
-  admissionKey: Buffer
-  transports: readonly Transport[]
-  /** Milliseconds since 1970. */
-  now?: () => number
-}
-
-/** A peer we have a session with. */
-export interface PeerStatus {
-  peerId: string
-  /** Name of the transport that messages go over now. */
-  transport: string
-  /** Why it is that one. */
-  reason: PathReason
-  /** True while neither side lacks anything of the other's. */
-  inSync: boolean
-  /** How far apart both were when they met, before anything was sent; null until they have compared. */
-  differences: Differences | null
-}
-
-export interface Publisher {
-  publish(event: SyncEvent): void
-  hears(type: SyncEventType): boolean
-}
 
 /** Milliseconds between two looks at what is held back, at least; and the longest a Node timer can wait. */
 const HELD_CHECK_MS = 1000
@@ -95,6 +46,7 @@ export class Replication implements LinkHandlers {
   #stopListening: (() => void) | null = null
   #heldTimer: NodeJS.Timeout | undefined
   #guard: OwnLogGuard | null = null
+  readonly #datagrams: Datagrams | null
   #saidFull = false
   #closing: Promise<void> | null = null
   readonly now: () => number
@@ -103,6 +55,20 @@ export class Replication implements LinkHandlers {
     this.#options = options
     this.#publisher = publisher
     this.now = options.now ?? Date.now
+    this.#datagrams = this.#overDatagrams(options)
+  }
+
+  #overDatagrams({ datagrams: identity, ...options }: ReplicationOptions): Datagrams | null {
+    if (identity === undefined) return null
+    return new Datagrams({
+      ...options,
+      identity,
+      now: this.now,
+      publish: (event) => this.#publisher.publish(event),
+      problem: (source, error) => this.#problem(source, error),
+      isConnected: (peerId) => this.#hasSession(peerId),
+      onHeld: (runs) => this.#onHeld(runs),
+    })
   }
 
   start(): void {
@@ -118,12 +84,14 @@ export class Replication implements LinkHandlers {
   }
 
   peers(): PeerStatus[] {
-    return [...this.#links]
+    const peers = [...this.#links]
       .filter((link) => link.session.admitted)
-      .map(({ peerId, path, session }) => {
+      .map(({ peerId, path, session }): PeerStatus => {
         const { inSync, meeting } = session
         return { peerId, ...path, inSync, differences: meeting.differences }
       })
+    const known = new Set(peers.map(({ peerId }) => peerId))
+    return [...peers, ...(this.#datagrams?.peers() ?? []).filter(({ peerId }) => !known.has(peerId))]
   }
 
   /** Ends all sessions and begins no more until `resume`. Idempotent. */
@@ -181,9 +149,11 @@ export class Replication implements LinkHandlers {
     const iterations = new AbortController()
     this.#iterations = iterations
     this.#tasks = this.#options.transports.map((transport) => this.#accept(transport, iterations.signal))
+    this.#datagrams?.start()
   }
 
   async #disconnect(): Promise<void> {
+    this.#datagrams?.stop()
     for (const link of this.#links) link.close()
     // Only now: what ends the transports' iterations must not overtake the farewells.
     this.#iterations?.abort()
@@ -249,6 +219,10 @@ export class Replication implements LinkHandlers {
   }
 
   #isConnected(peerId: string): boolean {
+    return this.#hasSession(peerId) || this.#datagrams?.isConnected(peerId) === true
+  }
+
+  #hasSession(peerId: string): boolean {
     for (const link of this.#admitted) if (link.peerId === peerId) return true
     return false
   }
@@ -257,15 +231,14 @@ export class Replication implements LinkHandlers {
 
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void {
     const { store } = this.#options
-    let held = false
+    let heldRuns: readonly Run[] = []
     this.#ingesting = link
     try {
       if (output.type === 'ingest') {
         const statuses = store.ingest(output.runs)
         link.session.ingested(statuses, this.now())
-        held = statuses.includes('held')
         if (statuses.includes('stored')) link.broughtNews()
-        if (held) for (const [i, run] of output.runs.entries()) if (statuses[i] === 'held') this.#tellHeld(run.author)
+        heldRuns = output.runs.filter((_, i) => statuses[i] === 'held')
       } else {
         link.session.proofIngested(store.ingestForkProof(output.proof))
       }
@@ -276,15 +249,18 @@ export class Replication implements LinkHandlers {
     } finally {
       this.#ingesting = null
     }
-    if (held) this.#checkHeld()
+    this.#onHeld(heldRuns)
   }
 
-  #tellHeld(key: Buffer): void {
-    const author = key.toString('hex')
-    const until = this.#options.store.heldUntil(author)
-    if (until === null || this.#heldUntil.get(author) === until) return
-    this.#heldUntil.set(author, until)
-    this.#publisher.publish({ type: 'Held', author, until })
+  #onHeld(runs: readonly Run[]): void {
+    for (const run of runs) {
+      const author = run.author.toString('hex')
+      const until = this.#options.store.heldUntil(author)
+      if (until === null || this.#heldUntil.get(author) === until) continue
+      this.#heldUntil.set(author, until)
+      this.#publisher.publish({ type: 'Held', author, until })
+    }
+    if (runs.length > 0) this.#checkHeld()
   }
 
   onManyWanted(): void {
@@ -349,6 +325,7 @@ export class Replication implements LinkHandlers {
     }
     this.#checkRoom()
     for (const { hex } of forks) this.#publisher.publish({ type: 'ForkDetected', author: hex })
+    this.#datagrams?.changed({ runs, forks })
     for (const link of this.#links) {
       link.session.changed(runs, link === this.#ingesting)
       if (forks.length > 0) link.session.forked(forks)

@@ -3,7 +3,7 @@ import { SUBSCRIBER_BUFFER_EVENTS } from '../base/limits.ts'
 import { PeerlogError } from '../base/errors.ts'
 import type { Missed, SyncEvent, SyncEventOf, SyncEventType } from './sync-event.ts'
 import { Subscription } from './subscription.ts'
-import type { PeerStatus, ReplicationOptions } from './replication.ts'
+import type { PeerStatus, ReplicationOptions } from './replication-options.ts'
 import { Replication } from './replication.ts'
 
 type Listener<T extends SyncEventType> = (event: SyncEventOf<T>) => void

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { OpenOptions, TransportConfig } from '../index.ts'
 import { UsageError } from './failure.ts'
 
-const TRANSPORTS = ['auto', 'hyperswarm', 'relay', 'disabled'] as const
+const TRANSPORTS = ['auto', 'hyperswarm', 'relay', 'udp', 'disabled'] as const
 type TransportName = (typeof TRANSPORTS)[number]
 /** Milliseconds until a relay or DHT that can't be reached is reported; it is still tried after that. */
 const TIMEOUT_MS = 8000
@@ -11,7 +11,7 @@ const TIMEOUT_MS = 8000
 type Address = { host: string; port: number }
 type TransportFlag = Partial<TransportConfig> & Pick<TransportConfig, 'mode'>
 
-type NetworkFlags = Pick<CommonFlags, 'transport' | 'relay' | 'relayToken' | 'bootstrap'>
+type NetworkFlags = Pick<CommonFlags, 'transport' | 'relay' | 'relayToken' | 'bootstrap' | 'udpPeer' | 'udpPort'>
 
 /** What every command takes beside its own options. */
 export interface CommonFlags {
@@ -23,6 +23,8 @@ export interface CommonFlags {
   relay?: string[]
   relayToken?: string
   bootstrap?: Address[]
+  udpPeer?: Address[]
+  udpPort?: number
   since?: Date | { last: number }
   json?: true
   quiet?: true
@@ -52,6 +54,8 @@ export function addCommonFlags(command: Command, { keyIsOptional = false }: { ke
     .option('--relay <url>', 'a relay to go through; of several of one service, the first that answers', collect)
     .option('--relay-token <token>', 'what the relay lets you in with; or set PEERLOG_RELAY_TOKEN')
     .option('--bootstrap <host:port,…>', 'DHT nodes to start from, instead of the public ones', addresses)
+    .option('--udp-peer <host:port,…>', 'peers to send datagrams to, besides those on the local network', addresses)
+    .option('--udp-port <port>', 'the UDP port that peers find us at (default: any that is free)', port)
     .option('--json', 'one JSON object per line')
     .option('-q, --quiet', 'only results and problems')
     .option('--no-color', 'no colours; also with NO_COLOR, and when the output is no terminal')
@@ -71,6 +75,12 @@ export function addSinceFlag(command: Command): Command {
 export function wholeNumber(value: string): number {
   const number = Number(value)
   if (!/^\d+$/.test(value) || !Number.isSafeInteger(number)) throw new InvalidArgumentError('Write a whole number.')
+  return number
+}
+
+function port(value: string): number {
+  const number = wholeNumber(value)
+  if (number < 1 || number > 65_535) throw new InvalidArgumentError('Write a port from 1 to 65535.')
   return number
 }
 
@@ -156,17 +166,27 @@ function readSecret(file: string): string {
   }
 }
 
+function written({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 /** @throws {UsageError} for flags that contradict each other. */
-export function transportsOf({ transport, relay, relayToken, bootstrap }: NetworkFlags): TransportFlag[] {
+export function transportsOf(flags: NetworkFlags): TransportFlag[] {
+  const { transport, relay, relayToken, bootstrap, udpPeer, udpPort } = flags
   const names = new Set<TransportName>(transport ?? (relay === undefined ? ['hyperswarm'] : ['relay']))
-  if (names.has('disabled') && (names.size > 1 || relay !== undefined || bootstrap !== undefined)) {
+  const isUdp = udpPeer !== undefined || udpPort !== undefined
+  if (names.has('disabled') && (names.size > 1 || relay !== undefined || bootstrap !== undefined || isUdp)) {
     throw new UsageError(
       "'--transport disabled' means no network",
-      'Leave out the other transports, --relay and --bootstrap',
+      'Leave out the other transports, --relay, --bootstrap, --udp-peer and --udp-port',
     )
   }
-  if (names.has('auto') && names.size > 1) {
-    throw new UsageError("'--transport auto' means hyperswarm and relay", 'Leave out the other transports')
+  if (names.has('auto') && (names.has('hyperswarm') || names.has('relay'))) {
+    throw new UsageError("'--transport auto' means hyperswarm and relay", 'Leave out those two')
+  }
+  if (isUdp && !names.has('udp')) {
+    const flag = udpPeer === undefined ? '--udp-port' : '--udp-peer'
+    throw new UsageError(`${flag} is given, but not used`, `Add '--transport udp', or leave out ${flag}`)
   }
   const relaying = [...names].find((name) => name === 'relay' || name === 'auto')
   const dialling = [...names].find((name) => name === 'hyperswarm' || name === 'auto')
@@ -189,5 +209,7 @@ export function transportsOf({ transport, relay, relayToken, bootstrap }: Networ
     ...(mode === relaying && relay !== undefined ? { relayUrl: relay } : {}),
     ...(mode === relaying && token !== undefined ? { relayToken: token } : {}),
     ...(mode === dialling && bootstrap !== undefined ? { bootstrap } : {}),
+    ...(mode === 'udp' && udpPeer !== undefined ? { udpPeers: udpPeer.map(written) } : {}),
+    ...(mode === 'udp' && udpPort !== undefined ? { udpPort } : {}),
   }))
 }

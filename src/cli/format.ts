@@ -74,6 +74,7 @@ export function way(transport: string, reason: PathReason | undefined): string {
 const REASONS: Record<PathReason, string> = {
   direct: '',
   'relay-only': '',
+  datagrams: '',
   'direct-lost': 'the direct way was lost',
   'udp-blocked': 'UDP is blocked',
   'not-found': 'not found in the DHT',

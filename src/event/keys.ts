@@ -14,6 +14,8 @@ export interface DatabaseKeys {
   readonly topic: Buffer | null
   /** Key of the proof with which peers are admitted. */
   readonly admission: Buffer
+  /** Key that datagrams between members are sealed with. */
+  readonly datagrams: Buffer
   /** Key of the events' seals; null without a secret. */
   readonly seal: Buffer | null
 }
@@ -30,11 +32,13 @@ export async function deriveDatabaseKeys(databaseId: string, secret?: string | U
   const id = databaseIdBytes(databaseId)
   const tag = hash([label('database'), id])
   if (secret === undefined) {
-    return { tag, topic: null, admission: hash([label('admission'), id]), seal: null }
+    const [admission, datagrams] = [hash([label('admission'), id]), hash([label('datagrams'), id])]
+    return { tag, topic: null, admission, datagrams, seal: null }
   }
   const root = typeof secret === 'string' ? await stretch(secret, tag) : checkSecret(secret)
   const derive = (purpose: string): Buffer => hash([label(purpose), tag], root)
-  return { tag, topic: derive('topic'), admission: derive('admission'), seal: derive('seal') }
+  const [admission, datagrams] = [derive('admission'), derive('datagrams')]
+  return { tag, topic: derive('topic'), admission, datagrams, seal: derive('seal') }
 }
 
 function label(purpose: string): Buffer {

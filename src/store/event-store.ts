@@ -10,6 +10,7 @@ import { Followers } from './followers.ts'
 import { checkIdentity, forkedError, knownSeed } from './identity.ts'
 import { idStart } from './id-index.ts'
 import type { IngestStatus } from './ingest-status.ts'
+import type { ItemReader } from './item-reader.ts'
 import type { Log } from './log.ts'
 import type { NewEvent } from './own-log.ts'
 import { checkOwnHead } from './own-head.ts'
@@ -37,6 +38,7 @@ export class EventStore {
   readonly #listeners = new Set<(commit: Commit) => void>()
   readonly #followers = new Followers()
   readonly #transaction: Transaction
+  readonly items: ItemReader
   #mayLag: boolean
   #closed = false
 
@@ -69,7 +71,8 @@ export class EventStore {
       (items) => this.#append(items),
       () => performance.now(),
     )
-    const { isNewAuthor } = this.#parts
+    const { isNewAuthor, items } = this.#parts
+    this.items = items
     this.#mayLag = options.readOnly !== true && !isNewAuthor && opened.lock?.isAsLeft(this.#ownState) !== true
   }
 
@@ -182,8 +185,8 @@ export class EventStore {
     this.#checkWritable()
     const author = checkForkProof(proof, this.#options.keys.tag)
     if (author === null) return false
-    const known = this.#parts.logs.get(author.toString('hex'))
-    if (known === undefined && !this.#parts.logs.hasRoomFor(1)) return null
+    const known = this.log(author.toString('hex'))
+    if (known === undefined && !this.hasRoom) return null
     const log = known ?? this.#parts.logs.empty(author)
     if (log.fork !== null) return true
     return this.#stage(0, (staged) => this.#parts.writer.freeze(log, Buffer.from(proof), staged)) ? true : null
@@ -226,7 +229,7 @@ export class EventStore {
   }
 
   #transact<T>(added: number, work: () => T): T {
-    const nextPosition = this.#parts.table.nextPosition
+    const { nextPosition } = this.#parts.table
     try {
       let result: T | undefined
       this.#transaction.immediate(() => {
@@ -329,9 +332,7 @@ export class EventStore {
   place(order: FollowableOrder, position: number | null, reverse: boolean): number {
     if (position === null) return reverse ? Number.MAX_SAFE_INTEGER : 0
     if (order === 'arrival') return position
-    return this.#read(() =>
-      reverse ? this.#parts.causal.ranks.before(position) : this.#parts.causal.ranks.upTo(position),
-    )
+    return this.#read(() => this.#parts.causal.ranks[reverse ? 'before' : 'upTo'](position))
   }
 
   /** Place of the newest event. */

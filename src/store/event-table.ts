@@ -65,6 +65,7 @@ export class EventTable {
   readonly #extentAt: Statement<[number, number], { position: number; seq: number }>
   readonly #lastTime: Statement<[number, number], number>
   readonly #idStarts: Statement<[number], [number, number]>
+  readonly #items: Statement<[number, number], [position: number, time: number | null, bytes: Buffer]>
   readonly #findSubject: Statement<[string], number>
   readonly #insertSubject: Statement<[string]>
 
@@ -102,6 +103,11 @@ export class EventTable {
     this.#idStarts = db
       .prepare<[number]>('SELECT position, id_start FROM events WHERE position >= ? ORDER BY position')
       .raw() as unknown as Statement<[number], [number, number]>
+    this.#items = db
+      .prepare<[number, number]>(
+        'SELECT position, time, bytes FROM events WHERE position > ? ORDER BY position LIMIT ?',
+      )
+      .raw() as unknown as Statement<[number, number], [number, number | null, Buffer]>
     this.#findSubject = db.prepare<[string], number>('SELECT no FROM subjects WHERE name = ?').pluck()
     this.#insertSubject = db.prepare('INSERT INTO subjects (name) VALUES (?)')
     const highest =
@@ -208,6 +214,11 @@ export class EventTable {
   at(position: number): StoredRow | null {
     const row = this.#at.get(position)
     return row === undefined ? null : { bytes: row.bytes, idStart: row.id_start, readable: row.subject !== null }
+  }
+
+  /** Events after a position, in the order of arrival: where each lies, its clock (null: it can't be read) and its bytes. */
+  rowsAfter(position: number, limit: number): [position: number, time: number | null, bytes: Buffer][] {
+    return this.#items.all(position, limit)
   }
 
   /** The starts of the ids of all events from a position on. */

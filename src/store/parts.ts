@@ -14,6 +14,7 @@ import { EventReader } from './reader.ts'
 import { sealingThread } from './sealing/sealing-thread.ts'
 import type { OpenDatabase } from './sqlite.ts'
 import { corruptFile } from './sqlite.ts'
+import { StoredItems } from './stored-items.ts'
 import { Writer } from './writer.ts'
 
 /** What a store is made of: one part for each thing that its file holds, and the one author that writes here. */
@@ -22,6 +23,7 @@ export interface StoreParts {
   logs: Logs
   table: EventTable
   ids: IdIndex
+  items: StoredItems
   held: HeldRuns
   marks: Marks
   causal: CausalOrder
@@ -63,6 +65,7 @@ export function assemble(opened: OpenDatabase, options: EventStoreOptions, now: 
     logs,
     table,
     ids,
+    items: new StoredItems(table, ids),
     held,
     marks: new Marks(db),
     causal,

@@ -11,9 +11,24 @@ import type { RelayTransportOptions } from './relay/relay-transport.ts'
 import { relayTransport } from './relay/relay-transport.ts'
 import { type RelayToken, isToken } from './relay/token.ts'
 import type { Transport } from './transport.ts'
+import { parseAddress } from './udp/address.ts'
+import { MAX_UDP_PEERS } from './udp/limits.ts'
+import type { UdpOptions } from './udp/udp-transport.ts'
+import { udpTransport } from './udp/udp-transport.ts'
 
-const MODES = ['hyperswarm', 'relay', 'auto', 'disabled'] as const
-const FIELDS = ['mode', 'relayUrl', 'relayToken', 'timeoutMs', 'encryption', 'bootstrap', 'keyPair'] as const
+const MODES = ['hyperswarm', 'relay', 'auto', 'udp', 'disabled'] as const
+const FIELDS = [
+  'mode',
+  'relayUrl',
+  'relayToken',
+  'timeoutMs',
+  'encryption',
+  'bootstrap',
+  'udpPeers',
+  'udpPort',
+  'udpMulticast',
+  'keyPair',
+] as const
 /** The longest that a Node timer can wait; a longer one fires at once. */
 const MAX_TIMEOUT_MS: number = 2 ** 31 - 1
 
@@ -36,6 +51,8 @@ export function createTransport(config: Partial<TransportConfig> = {}): Transpor
       return hyperswarmTransport(hyperswarmOptions(checked))
     case 'relay':
       return relayTransport(relayOptions(checked))
+    case 'udp':
+      return udpTransport(udpOptions(checked))
     case 'auto': {
       const keyPair = checked.keyPair ?? newKeyPair()
       const relay = relayOptions({ ...checked, keyPair })
@@ -63,6 +80,18 @@ function relayOptions({ mode, timeoutMs, keyPair, relayUrl, relayToken }: Checke
   }
 }
 
+function udpOptions({ udpPeers = [], udpPort, udpMulticast = true }: CheckedConfig): UdpOptions {
+  if (!udpMulticast && udpPeers.length === 0 && udpPort === undefined) {
+    throw invalid('Nobody could be found: there is no multicast, no peer and no port', WANTED.udpPeers)
+  }
+  const peers = udpPeers.map((text) => {
+    const address = parseAddress(text)
+    if (address === null) throw invalid(`udpPeers has ${shown(text)}`, WANTED.udpPeers)
+    return address
+  })
+  return { port: udpPort ?? 0, peers, multicast: udpMulticast }
+}
+
 // ---- what may stand in a configuration ----------------------------------------------------------------------------
 
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
@@ -82,6 +111,9 @@ const Config = v.strictObject({
   bootstrap: v.optional(
     v.pipe(v.array(v.strictObject({ host: v.pipe(v.string(), v.nonEmpty()), port: Port })), v.nonEmpty()),
   ),
+  udpPeers: v.optional(v.pipe(v.array(v.string()), v.maxLength(MAX_UDP_PEERS))),
+  udpPort: v.optional(Port),
+  udpMulticast: v.optional(v.boolean()),
   keyPair: v.optional(v.object({ publicKey: Bytes(32), secretKey: Bytes(64) })),
 })
 
@@ -93,6 +125,9 @@ const WANTED: Record<(typeof FIELDS)[number], string> = {
   timeoutMs: `Write milliseconds from 1 to ${MAX_TIMEOUT_MS}, such as ${DEFAULT_TIMEOUT_MS}, or leave it out`,
   encryption: 'Leave it out: every transport encrypts',
   bootstrap: "Write DHT nodes such as [{ host: '127.0.0.1', port: 49737 }], or leave it out for the public ones",
+  udpPeers: `Write at most ${MAX_UDP_PEERS} addresses such as ['192.0.2.7:4100', '[2001:db8::7]:4100']`,
+  udpPort: 'Write a port from 1 to 65535, or leave it out for one that is free',
+  udpMulticast: 'Write true to look for peers on the local network, or false',
   keyPair: 'Write { publicKey, secretKey }: Uint8Arrays of 32 and 64 bytes, an Ed25519 key pair',
 }
 

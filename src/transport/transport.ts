@@ -1,4 +1,5 @@
 import type { Topic } from '../topic/topic.ts'
+import type { DatagramChannel } from './datagrams.ts'
 
 /** A peer that was found, whether or not we have a connection to it. */
 export interface PeerInfo {
@@ -40,6 +41,8 @@ export interface Transport {
   suspend?(): Promise<void>
   /** Announces and looks for peers again, as before `suspend`. Idempotent. */
   resume?(): Promise<void>
+  /** Ways to exchange datagrams with the topic's peers, without a connection. Opens no socket. */
+  datagrams?(topic: Topic): DatagramChannel[]
   /** Why there is no connection to the peer, as far as is known. */
   outlook?(peerId: string): Outlook
 }
@@ -52,10 +55,10 @@ export interface Transport {
 export type Outlook = 'pending' | 'udp-blocked' | 'not-found' | 'holepunch-failed'
 
 /**
- * Why a path is the one in use. `'direct'`: it goes straight to the peer. Through a relay: `'relay-only'`, no direct
+ * Why a path is the one in use. `'direct'`: it goes straight to the peer. `'datagrams'`: there is no connection, only datagrams. Through a relay: `'relay-only'`, no direct
  * transport was asked for; `'direct-lost'`, a direct path was there and has failed; or the outlook of the direct one.
  */
-export type PathReason = 'direct' | 'relay-only' | 'direct-lost' | Outlook
+export type PathReason = 'direct' | 'datagrams' | 'relay-only' | 'direct-lost' | Outlook
 
 /** The way that a connection's messages go now. */
 export interface Path {

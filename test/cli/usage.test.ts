@@ -40,7 +40,9 @@ describe('wrong usage ends with 2 and says what was meant', () => {
     ['a misspelt flag', ['send', '-k', 'x', '--subjct', 'y', 'hi'], /Did you mean --subject\?/],
     ['no key', ['recv'], /--discovery-key <key>' not specified/],
     ['an empty key', ['recv', '-k', ''], /databaseId is empty/],
-    ['an unknown transport', ['recv', '-k', 'x', '--transport', 'udp'], /hyperswarm, relay, disabled/],
+    ['an unknown transport', ['recv', '-k', 'x', '--transport', 'tcp'], /hyperswarm, relay, udp, disabled/],
+    ['a UDP peer that is not used', ['recv', '-k', 'x', '--udp-peer', '127.0.0.1:1'], /Add '--transport udp'/],
+    ['a UDP port that is none', ['recv', '-k', 'x', '--transport', 'udp', '--udp-port', '0'], /1 to 65535/],
     ['a relay that is not named', ['recv', '-k', 'x', '--transport', 'relay'], /--relay wss:\/\//],
     [
       'a relay that is not used',

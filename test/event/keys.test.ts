@@ -20,12 +20,14 @@ describe('deriveDatabaseKeys', () => {
       tag: toHex(keys.tag),
       topicKey: keys.topic && toHex(keys.topic),
       admission: toHex(keys.admission),
+      datagrams: toHex(keys.datagrams),
       seal: keys.seal && toHex(keys.seal),
       topic: toHex(deriveTopic(vector.databaseId, keys.topic ?? undefined)),
     }).toEqual({
       tag: vector.tag,
       topicKey: vector.topicKey,
       admission: vector.admission,
+      datagrams: vector.datagrams,
       seal: vector.seal,
       topic: vector.topic,
     })

@@ -22,6 +22,7 @@ describe('createTransport', () => {
     expect(createTransport({ timeoutMs: 5000 }).name).toBe('hyperswarm')
     expect(createTransport({ mode: 'hyperswarm', bootstrap: [{ host: '127.0.0.1', port: 1 }] }).name).toBe('hyperswarm')
     expect(createTransport({ mode: 'disabled', relayUrl: 'ws://127.0.0.1:1' }).name).toBe('disabled')
+    expect(createTransport({ mode: 'udp', udpPeers: ['a.example:4100', '[::1]:1'], udpPort: 4100 }).name).toBe('udp')
     for (const relayUrl of ['ws://127.0.0.1:1', ['wss://a.example', 'ws://b.example:8443/path']]) {
       const relay = createTransport({ mode: 'relay', relayUrl })
       expect(relay.name).toBe('relay')
@@ -59,7 +60,15 @@ describe('createTransport', () => {
   test.each<[string, unknown, string[]]>([
     ['not an object', 'relay', ["'relay'", "{ mode: 'hyperswarm' }"]],
     ['null', null, ['null']],
-    ['an unknown mode', { mode: 'tcp' }, ["mode is 'tcp'", "'hyperswarm', 'relay', 'auto', 'disabled'"]],
+    ['an unknown mode', { mode: 'tcp' }, ["mode is 'tcp'", "'hyperswarm', 'relay', 'auto', 'udp', 'disabled'"]],
+    [
+      'a UDP peer without a port',
+      { mode: 'udp', udpPeers: ['192.0.2.7'] },
+      ["udpPeers has '192.0.2.7'", '192.0.2.7:4100'],
+    ],
+    ['too many UDP peers', { mode: 'udp', udpPeers: Array(65).fill('a:1') }, ['udpPeers', 'at most 64']],
+    ['no UDP port', { mode: 'udp', udpPort: 0 }, ['udpPort is 0', '65535']],
+    ['nobody to find', { mode: 'udp', udpMulticast: false }, ['Nobody could be found']],
     ['auto without URL', { mode: 'auto' }, ["mode 'auto' needs it", 'wss://']],
     ['a relay without URL', { mode: 'relay' }, ['relayUrl is missing', 'wss://']],
     ['a relay with no URLs', { mode: 'relay', relayUrl: [] }, ['relayUrl is missing']],

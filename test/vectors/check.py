@@ -55,11 +55,13 @@ def check_keys():
             root = unhex(v["secret"])
         else:
             assert h(b"peerlog 1 admission\0" + db).hex() == v["admission"], v
+            assert h(b"peerlog 1 datagrams\0" + db).hex() == v["datagrams"], v
             assert v["topicKey"] is None and v["seal"] is None and v["topic"] == h(db).hex(), v
             continue
         topic_key = h(b"peerlog 1 topic\0" + tag, root)
         assert topic_key.hex() == v["topicKey"], v
         assert h(b"peerlog 1 admission\0" + tag, root).hex() == v["admission"], v
+        assert h(b"peerlog 1 datagrams\0" + tag, root).hex() == v["datagrams"], v
         assert h(b"peerlog 1 seal\0" + tag, root).hex() == v["seal"], v
         assert h(db, topic_key).hex() == v["topic"], v
 

@@ -73,6 +73,7 @@ for (const databaseId of ['my-notes', 'caf\u00e9/\u8a9e']) {
       tag: toHex(derived.tag),
       topicKey: derived.topic && toHex(derived.topic),
       admission: toHex(derived.admission),
+      datagrams: toHex(derived.datagrams),
       seal: derived.seal && toHex(derived.seal),
       topic: toHex(deriveTopic(databaseId, derived.topic ?? undefined)),
     })

@@ -17,6 +17,7 @@ export interface KeysVector {
   tag: Hex
   topicKey: Hex | null
   admission: Hex
+  datagrams: Hex
   seal: Hex | null
   topic: Hex
 }

@@ -5,6 +5,7 @@ import { toHex } from '../../base/bytes.ts'
 import { PeerlogError } from '../../base/errors.ts'
 import type { Topic } from '../../topic/topic.ts'
 import { assertNoIteration, assertTopic, ConnectionFeed } from '../connection-feed.ts'
+import type { DatagramChannel } from '../datagrams.ts'
 import type { Connection, Outlook, PeerInfo, Transport } from '../transport.ts'
 import { within } from '../within.ts'
 import { INCARNATION_BYTES } from './frames.ts'
@@ -152,6 +153,10 @@ class PathsTransport implements Transport {
     this.#isSuspended = false
     for (const paths of this.#iterations()) paths.isSuspended = false
     await Promise.all(this.#owned.map(async (transport) => transport.resume?.()))
+  }
+
+  datagrams(topic: Topic): DatagramChannel[] {
+    return this.children.flatMap(({ transport }) => transport.datagrams?.(topic) ?? [])
   }
 
   outlook(peerId: string): Outlook {
