@@ -259,6 +259,8 @@ export class World {
     const other = this.device(peer)
     this.trace.text(TRACED.session, this.scheduler.now, device.number, end.reason)
     if (device.isLiar || other.isLiar || end.byPeer) return
+    // Half of all packets being lost, what was asked for can take too long although the peer is heard of.
+    if (end.reason === 'stalled') return this.note('stalled', device, `${other.name} ${end.detail}`)
     this.failures.add('offence', device.name, `says that ${other.name} ${end.detail} (${end.reason})`)
   }
 
