@@ -130,7 +130,9 @@ export class Device {
     const pending: Pending = { numbers, seen }
     this.#pending = pending
     let appended: ReturnType<Process['append']> | null = null
-    this.guard(() => (appended = process.append(items)))
+    this.guard(() => {
+      appended = process.append(items)
+    })
     if (this.#pending === pending) this.#pending = null
     if (appended === null) return
     try {

@@ -1,5 +1,8 @@
 /** Every limit of the simulator, with its unit. */
 
+/** Id of the database that all devices share. */
+export const DATABASE = 'peerlog-simulation'
+
 /** Bytes of a message that one packet carries, and bytes of headers that each packet has besides (IPv6 + UDP + ours). */
 export const PACKET_BYTES = 1200
 export const PACKET_OVERHEAD_BYTES = 64

@@ -16,7 +16,8 @@ import { PeerSession } from './peer-session.ts'
 import { ProcessTime } from './process-time.ts'
 import type { StreamEnd } from './stream.ts'
 import { Streams } from './streams.ts'
-import { DATABASE, type World } from './world.ts'
+import { DATABASE } from './limits.ts'
+import type { World } from './world.ts'
 
 /** Sessions of one peer: two, because both sides may have dialled. */
 const MAX_SESSIONS_PER_PEER = 2
@@ -28,7 +29,7 @@ export class Process implements SessionHandlers {
   readonly time: ProcessTime
   readonly store: EventStore
   readonly claims: ClaimTable = new ClaimTable((author) => this.#onRelease(author))
-  readonly links = new Set<PeerSession>()
+  readonly links: Set<PeerSession> = new Set()
   readonly #device: Device
   readonly #world: World
   readonly #streams: Streams
@@ -95,7 +96,7 @@ export class Process implements SessionHandlers {
   /** Says goodbye to everybody and closes. */
   close(): void {
     this.#dialer.want([])
-    for (const link of [...this.links]) link.close()
+    for (const link of this.links) link.close()
     this.store.close()
     this.time.end()
     this.#world.network.attach(this.#device.number, null)
@@ -125,7 +126,11 @@ export class Process implements SessionHandlers {
       return this.#begin(stream)
     }
     stream.handlers = {
-      opened: () => (isBanned() ? stream.drop() : this.#begin(stream)),
+      opened: () => {
+        if (!isBanned()) return this.#begin(stream)
+        stream.drop()
+        this.#dialer.ended(peer)
+      },
       message: () => {},
       writable: () => {},
       closed: () => this.#dialer.ended(peer),
@@ -202,7 +207,7 @@ export class Process implements SessionHandlers {
     this.time.in(0, () => {
       const released = this.#released
       this.#released = []
-      for (const link of [...this.links]) {
+      for (const link of this.links) {
         link.session.unblock(released)
         link.pump()
       }
@@ -213,7 +218,7 @@ export class Process implements SessionHandlers {
 
   #onCommit(commit: StoreCommit): void {
     this.#device.stored(commit)
-    for (const link of [...this.links]) {
+    for (const link of this.links) {
       link.session.changed(commit.runs, link === this.#ingesting)
       if (commit.forks.length > 0) link.session.forked(commit.forks)
       link.pump()

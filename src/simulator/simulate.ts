@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
 import { deriveDatabaseKeys } from '../event/keys.ts'
-import { CONVERGENCE_MS, MAX_STEPS, REST_MS } from './limits.ts'
+import { CONVERGENCE_MS, DATABASE, MAX_STEPS, REST_MS } from './limits.ts'
 import type { SimRecord } from './record.ts'
 import { parseScenario } from './scenario.ts'
 import type { Scenario } from './scenario.ts'
-import { DATABASE, World } from './world.ts'
+import { World } from './world.ts'
 
 export interface SimulateOptions {
   scenario: Scenario

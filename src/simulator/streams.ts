@@ -35,7 +35,7 @@ export class Streams {
 
   /** The process is gone. */
   drop(): void {
-    for (const end of [...this.#ends.values()]) end.drop()
+    for (const end of this.#ends.values()) end.drop()
   }
 
   #add(id: number, peer: number, initiator: boolean): StreamEnd {

@@ -17,6 +17,7 @@ export class Tongue {
     if (decoded?.type !== 'frame' || !this.#chance.happens(LIES)) return message
     const runs = decoded.runs.map((run) => ({ ...run, events: run.events.map((bytes) => Buffer.from(bytes)) }))
     const run = this.#chance.pick(runs)
+    if (run.events.length === 0) return message
     if (run.events.length > 1 && this.#chance.happens(0.3)) {
       // As if the author had never written the last ones, or had in another order.
       if (this.#chance.happens(0.5)) run.events.pop()

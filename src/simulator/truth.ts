@@ -26,9 +26,9 @@ interface MadeLog {
 export class Holding {
   readonly device: string
   /** Lengths by author that its processes have told of. */
-  readonly lengths = new Map<string, number>()
+  readonly lengths: Map<string, number> = new Map()
   /** Of what was read in causal order: lengths by author, and how far. */
-  readonly causal = new Map<string, number>()
+  readonly causal: Map<string, number> = new Map()
   causalPlace = 0
   events = 0
 

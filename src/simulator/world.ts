@@ -17,7 +17,6 @@ import { linksOf } from './topology.ts'
 import { TRACED, Trace } from './trace.ts'
 import { Truth } from './truth.ts'
 
-export const DATABASE = 'peerlog-simulation'
 /** Honest devices that a liar knows. */
 const LIAR_LINKS = 2
 /** Part of the links that both sides dial. */
