@@ -112,7 +112,7 @@ export class Device {
   stored(commit: StoreCommit): void {
     const { truth, gauge } = this.#world
     const isOwn = this.#pending !== null
-    const bytes = truth.stored(this.holding, commit, this.#pending)
+    const bytes = truth.stored(this.holding, commit, this.#pending, this.clock.now())
     if (isOwn) this.wrote = truth.lengthOf(this.author)
     gauge.stored(this.number, this.holding.events, isOwn ? 0 : bytes, isOwn)
     this.#world.committed(this, commit)
@@ -137,7 +137,7 @@ export class Device {
     if (appended === null) return
     try {
       const events = await (appended as ReturnType<Process['append']>)
-      truth.acknowledge(this.holding, author, events)
+      truth.acknowledge(this.holding, author, events, count)
       this.#world.acknowledged(this, events)
     } catch (error) {
       if (!(error instanceof Crash)) failures.add('exception', this.name, describe(error))

@@ -1,4 +1,5 @@
 import { hash } from '../base/hash.ts'
+import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { StoreCommit } from '../broadcast/replication.ts'
 import type { EventStore } from '../store/event-store.ts'
@@ -11,6 +12,8 @@ interface Made {
   bytes: number
   /** Number that its data carries. */
   number: number
+  /** Of its clock, in milliseconds since 1970; 0 until it is acknowledged. */
+  time: number
   /** What its author had seen of the others when it wrote it: lengths by author. */
   seen: ReadonlyMap<string, number>
 }
@@ -68,8 +71,12 @@ export class Truth {
     for (const [hex, { device, events }] of this.#logs) yield { hex, device, ids: events.map(({ id }) => id) }
   }
 
-  /** A process has stored something. Returns bytes of the events that are new here. */
-  stored(holding: Holding, commit: StoreCommit, pending: Pending | null): number {
+  /**
+   * A process has stored something. Returns bytes of the events that are new here.
+   *
+   * @param now the device's clock: events too far ahead of it are to be held back.
+   */
+  stored(holding: Holding, commit: StoreCommit, pending: Pending | null, now: number): number {
     let bytes = 0
     for (const { run, ids, log } of commit.runs) {
       const { hex } = log
@@ -83,6 +90,7 @@ export class Truth {
         if (this.#logs.get(hex)?.device === holding.device && pending !== null)
           this.#make(hex, id.toString('hex'), size, pending)
         this.#compare(holding, hex, run.from + i, id)
+        this.#checkClock(holding, hex, run.from + i, now)
       }
       holding.lengths.set(hex, run.from + ids.length)
       holding.events += ids.length
@@ -92,7 +100,7 @@ export class Truth {
 
   #make(hex: string, id: string, bytes: number, { numbers, seen }: Pending): void {
     const log = this.#logs.get(hex) as MadeLog
-    log.events.push({ id, bytes, number: numbers.shift() ?? -1, seen })
+    log.events.push({ id, bytes, number: numbers.shift() ?? -1, time: 0, seen })
     this.made++
   }
 
@@ -102,13 +110,23 @@ export class Truth {
     this.#fail('authenticity', holding, `holds event ${seq} of ${this.#name(hex)}, which that never made`)
   }
 
+  #checkClock(holding: Holding, hex: string, seq: number, now: number): void {
+    const log = this.#logs.get(hex)
+    const time = log?.events[seq]?.time ?? 0
+    if (time <= now + MAX_CLOCK_AHEAD_MS || log?.device === holding.device) return
+    this.#fail('clock', holding, `delivers event ${seq} of ${this.#name(hex)}, whose clock is ${time - now} ms ahead`)
+  }
+
   /** An append has resolved. */
-  acknowledge(holding: Holding, hex: string, events: readonly Event[]): void {
+  acknowledge(holding: Holding, hex: string, events: readonly Event[], count: number): void {
     const log = this.#logs.get(hex) as MadeLog
+    if (events.length !== count)
+      this.#fail('acknowledgement', holding, `was told of ${events.length} of ${count} events`)
     for (const { seq, id, timestamp } of events) {
       this.latest = Math.max(this.latest, timestamp)
-      if (log.events[seq]?.id !== id)
-        this.#fail('acknowledgement', holding, `was told that event ${seq} is durable, before it was`)
+      const made = log.events[seq]
+      if (made?.id === id) made.time = timestamp
+      else this.#fail('acknowledgement', holding, `was told that event ${seq} is durable, before it was`)
     }
     log.acknowledged += events.length
     this.acknowledged += events.length
@@ -215,6 +233,27 @@ export class Truth {
       this.#fail('causal-order', holding, `reads ${readable} of ${events} events in causal order`)
   }
 
+  /** The order by clock, in which nothing comes before what its author had seen either. */
+  readByClock(holding: Holding, store: EventStore): string {
+    const order: string[] = []
+    const lengths = new Map<string, number>()
+    for (const batch of store.scanByClock(null)) {
+      for (const { author, seq } of batch) {
+        order.push(`${author} ${seq}`)
+        lengths.set(author, seq + 1)
+        for (const [hex, length] of this.#logs.get(author)?.events[seq]?.seen ?? NOTHING_SEEN) {
+          if ((lengths.get(hex) ?? 0) >= length) continue
+          this.#fail(
+            'clock-order',
+            holding,
+            `has event ${seq} of ${this.#name(author)} before what that had seen, by clock`,
+          )
+        }
+      }
+    }
+    return order.join('\n')
+  }
+
   #name(hex: string): string {
     return this.#logs.get(hex)?.device ?? hex.slice(0, 8)
   }
@@ -225,6 +264,7 @@ export class Truth {
 }
 
 const READ_BYTES = 1 << 20
+const NOTHING_SEEN: ReadonlyMap<string, number> = new Map()
 
 function* readLog(store: EventStore, hex: string, from: number): Generator<Buffer> {
   for (let seq = from; ;) {
