@@ -103,7 +103,9 @@ function troubles(chance: Chance, devices: readonly SimDevice[], length: number)
       events.push({ at, kind, device }, { at: until, kind: kind === 'sleep' ? 'wake' : 'online', device })
     }
   }
-  // Not the first one, and not before everybody has had the time to hear what it wrote: who leaves takes that along.
+  // The first one stays.
+  const leaving = chance.happens(0.3) ? chance.shuffled(devices.slice(1)).slice(0, chance.between(1, 2)) : []
+  for (const { name: device } of leaving) events.push({ at: chance.below(length), kind: 'leave', device })
   return events.filter(({ at }) => at < length)
 }
 

@@ -118,19 +118,30 @@ class Run {
   }
 
   #isEqual(): boolean {
-    const { members, truth, gauge } = this.#world
-    if (members.some(({ number }) => gauge.heldBy(number) !== this.#world.truth.made)) return false
+    const { members, gauge } = this.#world
+    const [first] = members
+    if (first === undefined) return true
+    // Numbers first: they cost little.
+    const held = gauge.heldBy(first.number)
+    if (members.some(({ number }) => gauge.heldBy(number) !== held) || held !== this.#wanted()) return false
     const roots = new Set(members.map(({ process }) => process?.store.frontierRoot().toString('hex')))
-    return roots.size <= 1 && truth.made >= 0
+    return roots.size === 1
+  }
+
+  /** How many events everybody must hold. */
+  #wanted(): number {
+    const { members, truth } = this.#world
+    return [...truth.expected(members).values()].reduce((sum, length) => sum + length, 0)
   }
 
   #check(restAt: number): void {
     const { members, failures, truth, journal, gauge } = this.#world
     if (failures.any) return
+    const wanted = this.#wanted()
     if (this.#convergedAt === null) {
       for (const { name, number } of members) {
         const held = gauge.heldBy(number)
-        if (held !== truth.made) failures.add('convergence', name, `holds ${held} of ${truth.made} events`)
+        if (held !== wanted) failures.add('convergence', name, `holds ${held} of ${wanted} events`)
       }
       if (!failures.any) failures.add('convergence', null, 'all hold as many events, but not the same')
     } else if (restAt === Infinity) {
@@ -141,9 +152,15 @@ class Run {
     }
     this.#compareWithJournal(journal.expected())
     const orders = new Set<string>()
-    for (const { holding, process, name } of members) {
+    const expected = truth.expected(members)
+    for (const { holding, process, name, clock } of members) {
       if (process === null) continue
-      truth.compareAll(holding, process.store)
+      truth.compareAll(holding, process.store, expected)
+      process.store.releaseHeld()
+      for (const { hex, device } of truth.logs()) {
+        if ((process.store.heldUntil(hex) ?? Infinity) > clock.now()) continue
+        failures.add('held', name, `still holds back events of ${device} whose time has come`)
+      }
       if (process.claims.size > 0) failures.add('rest', name, `still claims ${process.claims.size} logs`)
       orders.add(truth.readByClock(holding, process.store))
     }

@@ -67,6 +67,17 @@ export class Truth {
     return this.#logs.get(hex)?.events.length ?? 0
   }
 
+  /** How many events of each log must be held by all of these: of an author that has left, what any of them holds. */
+  expected(members: readonly { holding: Holding; author: string }[]): Map<string, number> {
+    const authors = new Set(members.map(({ author }) => author))
+    const expected = new Map<string, number>()
+    for (const [hex, { events }] of this.#logs) {
+      const most = members.map(({ holding }) => holding.lengths.get(hex) ?? 0)
+      expected.set(hex, authors.has(hex) ? events.length : Math.max(0, ...most))
+    }
+    return expected
+  }
+
   *logs(): Generator<{ hex: string; device: string; ids: string[] }> {
     for (const [hex, { device, events }] of this.#logs) yield { hex, device, ids: events.map(({ id }) => id) }
   }
@@ -205,9 +216,10 @@ export class Truth {
   }
 
   /** Compares all that a device holds, byte by byte, with what was made; and reads it in every order. */
-  compareAll(holding: Holding, store: EventStore): void {
+  compareAll(holding: Holding, store: EventStore, expected: ReadonlyMap<string, number>): void {
     let events = 0
-    for (const [hex, { events: made }] of this.#logs) {
+    for (const hex of this.#logs.keys()) {
+      const wanted = expected.get(hex) ?? 0
       const log = store.log(hex)
       const mmr = new Mmr()
       let seq = 0
@@ -217,8 +229,7 @@ export class Truth {
         this.#compare(holding, hex, seq++, id)
       }
       events += seq
-      if (seq !== made.length)
-        this.#fail('convergence', holding, `holds ${seq} of ${made.length} events of ${this.#name(hex)}`)
+      if (seq !== wanted) this.#fail('convergence', holding, `holds ${seq} of ${wanted} events of ${this.#name(hex)}`)
       if (log !== undefined && (log.mmr.length !== seq || !log.root.equals(mmr.root()))) {
         this.#fail('integrity', holding, `the root of the log of ${this.#name(hex)} is not that of its events`)
       }

@@ -37,6 +37,7 @@ export class World {
   readonly #scenario: Scenario
   readonly #byName = new Map<string, Device>()
   #dialled: number[][] = []
+  #topology: Topology
   #streams = 0
   #numbers = 0
   crashes = 0
@@ -61,6 +62,7 @@ export class World {
       this.#byName.set(device.name, device)
       this.truth.author(device.author, device.name)
     }
+    this.#topology = scenario.topology
     this.#connect(scenario.topology)
     for (const [i, { joins }] of devices.entries()) this.scheduler.at(joins, () => this.#join(this.device(i)))
   }
@@ -91,7 +93,9 @@ export class World {
 
   #connect(topology: Topology): void {
     const chance = new Chance(this.#scenario.seed, `topology ${topology}`)
-    const honest = this.devices.filter(({ isLiar }) => !isLiar).map(({ number }) => number)
+    this.#topology = topology
+    const there = this.devices.filter(({ isLiar, hasLeft }) => !isLiar && !hasLeft)
+    const honest = there.map(({ number }) => number)
     this.#dialled = this.devices.map(() => [])
     for (const [a, b] of linksOf(topology, honest.length, chance)) {
       const [one, other] = [honest[a] as number, honest[b] as number]
@@ -101,6 +105,11 @@ export class World {
     for (const { number, isLiar } of this.devices) {
       if (isLiar) this.#dialled[number]?.push(...chance.shuffled(honest).slice(0, LIAR_LINKS))
     }
+  }
+
+  #reconnect(topology: Topology): void {
+    this.#connect(topology)
+    for (const device of this.devices) device.guard(() => device.process?.want())
   }
 
   // ---- what happens -----------------------------------------------------------------------------------------------
@@ -123,10 +132,8 @@ export class World {
       case 'heal':
         return this.#heal()
       case 'topology':
-        this.#connect(event.topology)
-        this.note('topology', null, event.topology)
-        for (const device of this.devices) device.guard(() => device.process?.want())
-        return
+        this.#reconnect(event.topology)
+        return this.note('topology', null, event.topology)
       default:
         return this.#happen(event, this.#named(event.device))
     }
@@ -157,6 +164,8 @@ export class World {
         break
       case 'leave':
         device.leave()
+        // Those who knew each other through it do so without it.
+        this.#reconnect(this.#topology)
         break
       case 'backup':
       case 'restore':
