@@ -197,9 +197,9 @@ export class Process implements SessionHandlers {
   ended(link: PeerSession, end: { reason: EndReason; detail: string; byPeer: boolean } | null): void {
     this.links.delete(link)
     if (link.initiator) this.#dialer.ended(link.peer)
-    if (end === null || !isOffence(end.reason)) return
-    this.#bans.add(this.#world.peerId(link.peer), this.#device.clock.now())
-    this.#world.offence(this.#device, link.peer, end)
+    if (end === null || end.reason === 'closing') return
+    if (isOffence(end.reason)) this.#bans.add(this.#world.peerId(link.peer), this.#device.clock.now())
+    this.#world.blamed(this.#device, link.peer, end)
   }
 
   #onRelease(author: string): void {

@@ -1,4 +1,5 @@
 import type { EndReason } from '../broadcast/end-reason.ts'
+import { DEAF } from '../broadcast/sender.ts'
 import type { StoreCommit } from '../broadcast/replication.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Event } from '../store/stored-event.ts'
@@ -21,6 +22,10 @@ import { Truth } from './truth.ts'
 const LIAR_LINKS = 2
 /** Part of the links that both sides dial. */
 const BOTH_DIAL = 0.15
+/** Part of the packets lost, bytes per second, and milliseconds after sleep, with which a peer must answer in time. */
+const CALM_LOSS = 0.05
+const CALM_BANDWIDTH = 1_000_000
+const CALM_MS = 60_000
 
 /** The devices, the network between them, and what happens in the world. */
 export class World {
@@ -262,14 +267,36 @@ export class World {
     this.trace.add(TRACED.session, this.scheduler.now, from, to, message.subarray(0, 1))
   }
 
-  /** A session was ended for what the peer did, or so one of them says. */
-  offence(device: Device, peer: number, end: { reason: EndReason; detail: string; byPeer: boolean }): void {
+  /** A session was ended for what the peer did or did not do, or so one of them says. */
+  blamed(device: Device, peer: number, end: { reason: EndReason; detail: string; byPeer: boolean }): void {
     const other = this.device(peer)
     this.trace.text(TRACED.session, this.scheduler.now, device.number, end.reason)
     if (device.isLiar || other.isLiar || end.byPeer) return
-    // Half of all packets being lost, what was asked for can take too long although the peer is heard of.
-    if (end.reason === 'stalled') return this.note('stalled', device, `${other.name} ${end.detail}`)
-    this.failures.add('offence', device.name, `says that ${other.name} ${end.detail} (${end.reason})`)
+    const detail = `${other.name} ${end.detail}`
+    // A stream that is silent ends before a session does: this peer answered, and said nothing.
+    if (end.reason === 'silence' && end.detail !== DEAF.detail) return
+    if ((end.reason === 'stalled' || end.reason === 'silence') && !this.#isCalm(device, other)) {
+      return this.note('stalled', device, detail)
+    }
+    this.failures.add('offence', device.name, `says that ${detail} (${end.reason})`)
+  }
+
+  /** False where what was asked for can take too long although the peer is heard of. */
+  #isCalm(...devices: readonly Device[]): boolean {
+    const { conditions, events } = this.#scenario
+    const { now } = this.scheduler
+    const isFast = ({ loss = 0, bandwidth = 0 }: Partial<Conditions>): boolean => {
+      return loss <= CALM_LOSS && (bandwidth === 0 || bandwidth >= CALM_BANDWIDTH)
+    }
+    return (
+      isFast(conditions) &&
+      events.every((event) => {
+        if (event.kind === 'network') return isFast(event.change)
+        // Who was asleep, or whose clock was set, does not know how long it has waited.
+        if (event.kind !== 'wake' && event.kind !== 'sleep' && event.kind !== 'clock') return true
+        return event.at > now || event.at < now - CALM_MS || devices.every(({ name }) => name !== event.device)
+      })
+    )
   }
 
   end(): void {
