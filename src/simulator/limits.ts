@@ -8,6 +8,8 @@ export const PACKET_BYTES = 1200
 export const PACKET_OVERHEAD_BYTES = 64
 /** Bytes on the way in one direction of a stream, without an acknowledgement. */
 export const STREAM_WINDOW_BYTES: number = 256 * 1024
+/** The least of them, however much is lost. */
+export const STREAM_MIN_WINDOW_BYTES: number = 16 * PACKET_BYTES
 /** Bytes that wait to be sent in one direction of a stream before its sender must wait. */
 export const STREAM_BUFFER_BYTES: number = 128 * 1024
 /** Milliseconds until an unacknowledged packet is sent again: at first, at least, and at most after doubling. */

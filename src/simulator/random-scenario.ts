@@ -133,7 +133,7 @@ function weather(chance: Chance, devices: readonly SimDevice[], length: number, 
     const [from, to] = chance.shuffled(devices).map(({ name }) => name) as [string, string]
     const change: Partial<Conditions> = chance.pick([
       { latency: chance.between(100, 1500) },
-      { bandwidth: chance.between(4, 60) * 1000 },
+      { bandwidth: chance.between(10, 60) * 1000 },
       ...(loss === undefined ? [{ loss: someLoss(chance) }] : []),
     ])
     events.push({ at, kind: 'network', from, to, change })

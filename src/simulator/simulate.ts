@@ -33,6 +33,9 @@ export async function simulate(options: SimulateOptions): Promise<SimRecord> {
   const keys = await deriveDatabaseKeys(DATABASE, scenario.secret ? SECRET : undefined)
   const world = new World(scenario, keys, options.folder ?? null)
   try {
+    // However short the runs are, whoever makes many of them can be stopped.
+    await setImmediate()
+    options.signal?.throwIfAborted()
     return await new Run(world, scenario, options).record()
   } finally {
     world.end()
@@ -102,17 +105,17 @@ class Run {
     let lookedAt = -1
     let restAt = Infinity
     await this.#until(() => {
-      if (scheduler.next > deadline) return true
-      if (scheduler.now === lookedAt) return false
+      const isLate = scheduler.next > deadline
+      if (scheduler.now === lookedAt && !isLate) return false
       lookedAt = scheduler.now
       if (this.#convergedAt === null) {
-        if (!this.#isEqual()) return false
+        if (!this.#isEqual()) return isLate
         this.#convergedAt = scheduler.now
       }
       if (restAt === Infinity && world.members.every(({ process }) => process?.isAtRest === true)) {
         restAt = scheduler.now + REST_MS
       }
-      return scheduler.next > restAt
+      return isLate || scheduler.next > restAt
     })
     this.#check(restAt)
   }

@@ -6,6 +6,7 @@ import {
   RETRANSMIT_MS,
   STREAM_BUFFER_BYTES,
   STREAM_LINGER_MS,
+  STREAM_MIN_WINDOW_BYTES,
   STREAM_SILENCE_MS,
   STREAM_WINDOW_BYTES,
 } from './limits.ts'
@@ -23,16 +24,16 @@ interface Piece {
 /** Packets of streams: they open it, carry a piece, acknowledge one and all before another, or say that there is none. */
 export type StreamPacket = Packet & { stream: number } & (
     | { kind: 'open' | 'opened' | 'reset' }
-    | { kind: 'piece'; piece: Piece }
-    /** `below`: all pieces before that have come; `seq` has come too. */
-    | { kind: 'ack'; below: number; seq: number }
+    | { kind: 'piece'; piece: Piece; sentAt: number }
+    /** `below`: all pieces before that have come; `seq` has come too, by a packet that was sent then. */
+    | { kind: 'ack'; below: number; seq: number; sentAt: number }
   )
 
 /** A packet as it is made: the sizes are those of what it carries. */
 export type StreamPacketBody =
   | { kind: 'open' | 'opened' | 'reset' }
-  | { kind: 'piece'; piece: Piece; again: boolean }
-  | { kind: 'ack'; below: number; seq: number }
+  | { kind: 'piece'; piece: Piece; sentAt: number; again: boolean }
+  | { kind: 'ack'; below: number; seq: number; sentAt: number }
 
 export interface StreamHandlers {
   /** The stream has come about. */
@@ -46,12 +47,15 @@ export interface StreamHandlers {
 
 interface Unacknowledged {
   piece: Piece
+  /** When it was last sent, and when it is sent again without further news. */
   sentAt: number
   dueAt: number
   tries: number
 }
 
 const CONTROL_BYTES = 16
+/** Milliseconds by which a packet may be late without being taken for lost. */
+const OVERTAKING_MS = 20
 
 /**
  * One side of a reliable stream of messages over packets, as TCP or UDX would make it: it sends again what is not
@@ -71,6 +75,10 @@ export class StreamEnd {
   #queuedBytes = 0
   readonly #sent = new Map<number, Unacknowledged>()
   #sentBytes = 0
+  /** Bytes that may be on the way: as TCP finds them, more and more until something is lost (RFC 5681). */
+  #window: number = STREAM_MIN_WINDOW_BYTES
+  #threshold: number = STREAM_WINDOW_BYTES
+  #shrankAt = -Infinity
   #nextSeq = 0
   #lastAnswerAt = 0
   #roundTripMs = RETRANSMIT_MS / 2
@@ -159,9 +167,9 @@ export class StreamEnd {
       case 'piece':
         // What comes first shows that the answer to our knock was lost.
         if (this.#state === 'opening') this.#open()
-        return this.#onPiece(packet.piece)
+        return this.#onPiece(packet.piece, packet.sentAt)
       case 'ack':
-        return this.#onAck(packet.below, packet.seq)
+        return this.#onAck(packet.below, packet.seq, packet.sentAt)
     }
   }
 
@@ -171,14 +179,14 @@ export class StreamEnd {
     this.handlers?.opened()
   }
 
-  #onPiece(piece: Piece): void {
+  #onPiece(piece: Piece, sentAt: number): void {
     if (piece.seq >= this.#below) this.#early.set(piece.seq, piece)
     const ready: Piece[] = []
     for (let next = this.#early.get(this.#below); next !== undefined; next = this.#early.get(this.#below)) {
       this.#early.delete(this.#below++)
       ready.push(next)
     }
-    this.#send({ kind: 'ack', below: this.#below, seq: piece.seq }, CONTROL_BYTES)
+    this.#send({ kind: 'ack', below: this.#below, seq: piece.seq, sentAt }, CONTROL_BYTES)
     for (const { bytes, ends } of ready) {
       if (bytes === null) return this.#end()
       this.#parts.push(bytes)
@@ -189,12 +197,18 @@ export class StreamEnd {
     }
   }
 
-  #onAck(below: number, seq: number): void {
+  #onAck(below: number, seq: number, sentAt: number): void {
     const { now } = this.#time
     this.#lastAnswerAt = now
     const answered = this.#sent.get(seq)
-    if (answered?.tries === 1) this.#roundTripMs += (now - answered.sentAt - this.#roundTripMs) / 8
+    this.#roundTripMs += (now - sentAt - this.#roundTripMs) / 8
     if (answered !== undefined) this.#take(answered)
+    // What was sent well before something that has come is taken for lost (RFC 8985).
+    const lostBefore = sentAt - OVERTAKING_MS - this.#roundTripMs / 4
+    for (const sent of this.#sent.values()) if (sent.piece.seq >= below && sent.sentAt < lostBefore) this.#repeat(sent)
+    // Twice as much after each round trip at first, then a packet more.
+    const grown = this.#window < this.#threshold ? PACKET_BYTES : (PACKET_BYTES * PACKET_BYTES) / this.#window
+    this.#window = Math.min(STREAM_WINDOW_BYTES, this.#window + grown)
     for (const sent of this.#sent.values()) {
       if (sent.piece.seq >= below) break
       this.#take(sent)
@@ -211,7 +225,7 @@ export class StreamEnd {
 
   #flush(): void {
     const { now } = this.#time
-    while (this.#queue.length > 0 && this.#sentBytes < STREAM_WINDOW_BYTES) {
+    while (this.#queue.length > 0 && this.#sentBytes < this.#window) {
       const piece = this.#queue.shift() as Piece
       if (this.#sent.size === 0) this.#lastAnswerAt = now
       this.#queuedBytes -= piece.bytes?.length ?? 0
@@ -223,12 +237,23 @@ export class StreamEnd {
   }
 
   #sendPiece(piece: Piece, again: boolean): void {
-    this.#send({ kind: 'piece', piece, again }, CONTROL_BYTES + (piece.bytes?.length ?? 0))
+    this.#send({ kind: 'piece', piece, sentAt: this.#time.now, again }, CONTROL_BYTES + (piece.bytes?.length ?? 0))
   }
 
   #patience(tries: number): number {
     const first = Math.max(RETRANSMIT_MIN_MS, Math.ceil(this.#roundTripMs * 2))
     return Math.min(RETRANSMIT_MAX_MS, first * 2 ** Math.min(tries - 1, 10))
+  }
+
+  #repeat(sent: Unacknowledged): void {
+    const { now } = this.#time
+    if (now - this.#shrankAt > this.#roundTripMs) {
+      this.#shrankAt = now
+      this.#window = this.#threshold = Math.max(STREAM_MIN_WINDOW_BYTES, this.#window / 2)
+    }
+    sent.sentAt = now
+    sent.dueAt = now + this.#patience(sent.tries)
+    this.#sendPiece(sent.piece, true)
   }
 
   #arm(): void {
@@ -248,8 +273,8 @@ export class StreamEnd {
     if (this.#sent.size > 0 && now - this.#lastAnswerAt >= STREAM_SILENCE_MS) return this.#end()
     for (const sent of this.#sent.values()) {
       if (sent.dueAt > now) continue
-      sent.dueAt = now + this.#patience(++sent.tries)
-      this.#sendPiece(sent.piece, true)
+      sent.tries++
+      this.#repeat(sent)
     }
     this.#arm()
   }

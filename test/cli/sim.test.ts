@@ -1,5 +1,6 @@
 import fs from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { deriveDatabaseKeys } from '../../src/event/keys.ts'
@@ -7,10 +8,11 @@ import { DATABASE } from '../../src/simulator/limits.ts'
 import type { SimRecord } from '../../src/simulator/record.ts'
 import { parseScenario } from '../../src/simulator/scenario.ts'
 import { EventStore } from '../../src/store/event-store.ts'
-import { jsonLines, Terminal } from './processes.ts'
+import { jsonLines, ROOT, Terminal } from './processes.ts'
 
 const terminal = new Terminal()
 const BROKEN = fileURLToPath(new URL('../simulator/fixtures/broken-cli.ts', import.meta.url))
+const REGISTER = pathToFileURL(path.join(ROOT, 'node_modules/ts-blank-space/loader/register.js')).href
 
 describe('peerlog sim', () => {
   test('tells how a run went, and repeats it from the same seed', async () => {
@@ -62,7 +64,7 @@ describe('peerlog sim', () => {
   test('makes a failing run smaller, and writes a file that repeats it', { timeout: 120_000 }, async () => {
     terminal.file('')
     const broken = (args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> => {
-      const flags = ['--import', 'ts-blank-space/register', BROKEN, 'claims-kept']
+      const flags = ['--import', REGISTER, BROKEN, 'claims-kept']
       return terminal.node([...flags, ...args], {}, terminal.folder).ended
     }
     const { code, stderr } = await broken(['sim', '--seed', '1', '--devices', '4'])
