@@ -112,9 +112,9 @@ class Run {
         if (!this.#isEqual()) return isLate
         this.#convergedAt = scheduler.now
       }
-      if (restAt === Infinity && world.members.every(({ process }) => process?.isAtRest === true)) {
-        restAt = scheduler.now + REST_MS
-      }
+      // Whoever meets again has something to say again.
+      if (!world.members.every(({ process }) => process?.isAtRest === true)) restAt = Infinity
+      else if (restAt === Infinity) restAt = scheduler.now + REST_MS
       return isLate || scheduler.next > restAt
     })
     this.#check(restAt)
