@@ -109,6 +109,12 @@ export class Process implements SessionHandlers {
     this.#world.network.attach(this.#device.number, null)
   }
 
+  /** A liar may be asked for something at any time: it is let in again and again. */
+  get meetsLiar(): boolean {
+    for (const { peer } of this.links) if (this.#world.device(peer).isLiar) return true
+    return false
+  }
+
   get isAtRest(): boolean {
     for (const { session, peer } of this.links) {
       if (!session.inSync && !this.#world.device(peer).isLiar) return false
