@@ -1,5 +1,5 @@
 import type { Database, DatabaseOptions, OpenDatabase } from '../store/sqlite.ts'
-import { openDatabase, openPlain } from '../store/sqlite.ts'
+import { openDatabase } from '../store/sqlite.ts'
 
 /** Where in a write a device dies. */
 export type CrashPoint =
@@ -32,9 +32,6 @@ export class Disk {
   /** Counts processes: the writes of a dead one fail. */
   #life = 0
   #due: { point: CrashPoint; left: number } | null = null
-  /** So many writes and commits have been seen. */
-  writes = 0
-  commits = 0
   onCrash: () => void = () => {}
 
   /** @param path a file, or ':memory:'. */
@@ -88,24 +85,6 @@ export class Disk {
     if (this.#path !== ':memory:') opened.close(null)
   }
 
-  /** A copy of what is durable. */
-  copy(): Buffer {
-    const db = this.#opened?.db ?? this.#memory
-    if (db !== null) return db.serialize()
-    const plain = openPlain(this.#path)
-    try {
-      return plain.serialize()
-    } finally {
-      plain.close()
-    }
-  }
-
-  /** Puts a copy in the place of what is there; nobody has it open. In memory only. */
-  restore(copy: Buffer): void {
-    this.#memory?.close()
-    this.#memory = openPlain(copy)
-  }
-
   /** Frees everything. */
   end(): void {
     this.crash()
@@ -152,8 +131,6 @@ export class Disk {
 
   #at(point: CrashPoint, life: number): void {
     if (life !== this.#life) throw new Crash()
-    if (point === 'write') this.writes++
-    else if (point === 'told') this.commits++
     const due = this.#due
     if (due?.point !== point || --due.left > 0) return
     this.#due = null

@@ -43,7 +43,7 @@ export interface SimDevice {
 /** Something that happens in the world at a time: milliseconds since the run began. */
 export type ScenarioEvent = { at: number } & (
   | { kind: 'message'; device: string; count: number; bytes: number }
-  | { kind: 'offline' | 'online' | 'sleep' | 'wake' | 'leave' | 'restart' | 'backup' | 'restore'; device: string }
+  | { kind: 'offline' | 'online' | 'sleep' | 'wake' | 'leave' | 'restart'; device: string }
   /** It dies: now, or at the n-th write, before the n-th commit, or after it and before anybody is told. */
   | { kind: 'crash'; device: string; point: 'now' | 'write' | 'commit' | 'told'; count: number }
   /** Its clock is set, forward or (negative) back. */
@@ -107,7 +107,7 @@ const Event = v.variant('kind', [
   }),
   v.strictObject({
     at: At,
-    kind: v.picklist(['offline', 'online', 'sleep', 'wake', 'leave', 'restart', 'backup', 'restore']),
+    kind: v.picklist(['offline', 'online', 'sleep', 'wake', 'leave', 'restart']),
     device: Name,
   }),
   v.strictObject({

@@ -172,9 +172,6 @@ export class World {
         // Those who knew each other through it do so without it.
         this.#reconnect(this.#topology)
         break
-      case 'backup':
-      case 'restore':
-        return
     }
     this.note(event.kind, device, '')
   }

@@ -309,6 +309,6 @@ export function quickCheck(path: string): string | null {
 }
 
 /** A SQLite database of somebody else's making, or a new one: nothing of peerlog is expected or put there. */
-export function openPlain(path: string | Buffer): Database {
+export function openPlain(path: string): Database {
   return new Sqlite(path)
 }
