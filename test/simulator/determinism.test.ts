@@ -4,8 +4,8 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 
 const TRACES = fileURLToPath(new URL('fixtures/traces.ts', import.meta.url))
-// With seals (5) and without, with liars and clocks that jump.
-const SEEDS = ['2', '3', '5', '14']
+// With seals and without, with liars and clocks that jump.
+const SEEDS = ['5', '14', '17']
 
 async function records(env: NodeJS.ProcessEnv, flags: string[] = []): Promise<string> {
   const args = [...flags, '--import', 'ts-blank-space/register', TRACES, ...SEEDS]

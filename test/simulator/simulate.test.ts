@@ -13,7 +13,7 @@ const KNOWN = JSON.parse(readFileSync(new URL('../seeds/simulator.json', import.
   string,
   string
 >
-const FRESH = THOROUGH ? 1000 : 12
+const FRESH = THOROUGH ? 1000 : 10
 
 function expectOk({ verdict, command }: SimRecord): void {
   expect(verdict.failures, command).toEqual([])
