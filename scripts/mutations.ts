@@ -1,6 +1,6 @@
 /**
  * Breaks the sources on purpose, one fault at a time, and lets the simulator look for it: a simulator that finds nothing
- * must be known to find something. `--seeds N` (default 60), `--devices N` (default 8), names of mutations for only these.
+ * must be known to find something. `--seeds N` (default 100), `--devices N` (default 8), names of mutations for only these.
  */
 import { parseArgs } from 'node:util'
 import { MUTATIONS } from './lib/mutations/list.ts'
@@ -8,7 +8,7 @@ import { hunt } from './lib/mutations/run.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string', default: '60' }, devices: { type: 'string', default: '8' } },
+  options: { seeds: { type: 'string', default: '100' }, devices: { type: 'string', default: '8' } },
 })
 const [seeds, devices] = [Number(values.seeds), Number(values.devices)]
 const chosen = MUTATIONS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))

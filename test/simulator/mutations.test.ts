@@ -6,7 +6,7 @@ const THOROUGH = process.env['PEERLOG_THOROUGH'] === '1'
 const DEVICES = 8
 /** Those that few seeds find; all of them are tried by `scripts/mutations.ts`, and with PEERLOG_THOROUGH=1. */
 const QUICK = ['unsigned', 'future', 'claims-kept', 'no-links']
-const SEEDS = THOROUGH ? 80 : 15
+const SEEDS = THOROUGH ? 100 : 15
 
 it.each(MUTATIONS.filter(({ name }) => THOROUGH || QUICK.includes(name)))(
   'finds that $breaks',
