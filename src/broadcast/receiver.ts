@@ -112,8 +112,11 @@ export class Receiver {
         return null
       case 'gap':
         if (!isHeld) this.wasted(bytes)
+        // It is here in the end by whatever way: that the peer has it is not asked again.
+        this.#remote.atLeast(hex, end)
         return puller.want(hex, end, 'events') ? null : TOO_MANY_LOGS
       case 'held': {
+        this.#remote.atLeast(hex, end)
         const ok = puller.want(hex, end, 'events')
         puller.delay(hex, this.#replica.heldUntil(hex) ?? now + SILENCE_TIMEOUT_MS)
         return ok ? null : TOO_MANY_LOGS

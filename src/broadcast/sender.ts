@@ -16,7 +16,7 @@ import type { RemoteFrontier } from './remote-frontier.ts'
 import type { Replica } from './replica.ts'
 
 /** No offence: its connection may be slow. */
-const DEAF: Violation = { reason: 'silence', detail: 'does not acknowledge what it is sent' }
+export const DEAF: Violation = { reason: 'silence', detail: 'does not acknowledge what it is sent' }
 
 interface Serve {
   next: number

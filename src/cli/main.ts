@@ -8,6 +8,7 @@ import { addNewAuthor } from './new-author.ts'
 import { addPeers } from './peers.ts'
 import { addRecv } from './recv.ts'
 import { addSend } from './send.ts'
+import { addSim } from './sim.ts'
 import { packageVersion } from './version.ts'
 
 function createProgram(): Command {
@@ -32,6 +33,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 it failed
   addLog(program)
   addPeers(program)
   addDoctor(program)
+  addSim(program)
   addNewAuthor(program)
   return program
 }

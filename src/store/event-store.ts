@@ -44,7 +44,7 @@ export class EventStore {
 
   /** @throws {PeerlogError} when the file, its key file or the secret is not usable; nothing has been changed then. */
   static open(options: EventStoreOptions): EventStore {
-    const opened = openDatabase({
+    const opened = (options.openFile ?? openDatabase)({
       path: options.path,
       readOnly: options.readOnly ?? false,
       durability: options.durability ?? 'process',

@@ -1,5 +1,7 @@
 import type { Beginning } from '../event/beginning.ts'
+import type { RandomFill } from '../event/event.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
+import type { DatabaseOptions, OpenDatabase } from './sqlite.ts'
 
 export interface EventStoreOptions {
   /** A file, or ':memory:'. */
@@ -16,4 +18,8 @@ export interface EventStoreOptions {
   maxLogs?: number
   /** Milliseconds since 1970. */
   now?: () => number
+  /** Where the nonces of seals come from; by default the operating system. With one given, all is sealed in this thread. */
+  random?: RandomFill
+  /** What opens the file; by default `openDatabase`. */
+  openFile?: (options: DatabaseOptions) => OpenDatabase
 }

@@ -12,7 +12,7 @@ import {
 } from '../base/limits.ts'
 import type { HybridClock } from '../event/clock.ts'
 import type { EncodedData } from '../event/data.ts'
-import type { EventBody, Link } from '../event/event.ts'
+import type { EventBody, Link, RandomFill } from '../event/event.ts'
 import { encodedBytes, writeEvent } from '../event/event.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Mmr } from '../event/mmr.ts'
@@ -87,16 +87,27 @@ export class OwnLog {
   readonly #keys: DatabaseKeys
   readonly #clock: HybridClock
   readonly #thread: SealingThread | null
+  readonly #random: RandomFill | undefined
   /** Heads of other logs since our last event, in the order of their arrival. */
   readonly #seen = new Map<string, Omit<Link, 'author'>>()
 
-  /** @param thread null: everything is sealed in this one. */
-  constructor(keyPair: AuthorKeyPair, keys: DatabaseKeys, clock: HybridClock, thread: SealingThread | null) {
+  /**
+   * @param thread null: everything is sealed in this one.
+   * @param random what nonces are made of, in this thread; by default the operating system's.
+   */
+  constructor(
+    keyPair: AuthorKeyPair,
+    keys: DatabaseKeys,
+    clock: HybridClock,
+    thread: SealingThread | null,
+    random?: RandomFill,
+  ) {
     this.keyPair = keyPair
     this.hex = toHex(keyPair.publicKey)
     this.#keys = keys
     this.#clock = clock
     this.#thread = thread
+    this.#random = random
   }
 
   /** Takes note of another author's new head. It is to be here with all of its causes: who links it makes them causes too. */
@@ -137,7 +148,7 @@ export class OwnLog {
     const encode = (part: Part): Chunk => encodeChunk(author, part, seal !== null, allocate)
     let run: { from: number; events: Buffer[]; ids: Buffer[] } = { from: log.mmr.length, events: [], ids: [] }
     const parts = this.#parts(log.mmr.length, items, links)
-    for (const { part, bytes, ids, mmr } of sealedParts(parts, encode, log.mmr, seal, thread)) {
+    for (const { part, bytes, ids, mmr } of sealedParts(parts, encode, log.mmr, seal, thread, this.#random)) {
       const piece: Piece = { from: part.from, events: [], ids: [], bodies: part.bodies, segment: null }
       let at = 0
       for (const [i, length] of part.lengths.entries()) {

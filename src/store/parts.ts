@@ -49,7 +49,8 @@ export function assemble(opened: OpenDatabase, options: EventStoreOptions, now: 
   const ids = new IdIndex(db)
   const held = new HeldRuns(db)
   const causal = new CausalOrder(db, table, logs, keys.seal)
-  const own = new OwnLog(authorKeyPair(seed), keys, clock, options.path === ':memory:' ? null : sealingThread)
+  const thread = options.path === ':memory:' || options.random !== undefined ? null : sealingThread
+  const own = new OwnLog(authorKeyPair(seed), keys, clock, thread, options.random)
   const mayBegin = (options.beginning ?? null) !== null
   const writer = new Writer({ keys, ownAuthor: own.hex, logs, table, held, causal, mayBegin, now })
   const reader = new EventReader(db, table, causal.ranks, keys.seal, own.hex, options.readOnly === true)

@@ -307,3 +307,8 @@ export function quickCheck(path: string): string | null {
     db.close()
   }
 }
+
+/** A SQLite database of somebody else's making, or a new one: nothing of peerlog is expected or put there. */
+export function openPlain(path: string): Database {
+  return new Sqlite(path)
+}

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
+import { LAZY_MESSAGE } from '../../src/broadcast/messages.ts'
 import { isOffence } from '../../src/broadcast/end-reason.ts'
 import type { Node, WorldOptions } from './world.ts'
 import { World } from './world.ts'
@@ -332,6 +333,25 @@ describe('a clock that is far ahead', () => {
     world.settle()
     world.expectAgreement()
     expect(b.lengthOf(ahead)).toBe(43)
+  })
+
+  it('leaves the one it was heard from in sync, if what it sent once comes to be stored without a further word', () => {
+    const world = newWorld()
+    const ahead = world.node(201, 20 * 60_000)
+    const a = world.node()
+    const link = world.meet(ahead, a)
+    world.settle()
+    // It hears of what others write by other ways too, and wants it announced only: so nothing is sent back to it.
+    link.ends[1].session.receive(LAZY_MESSAGE, world.now)
+    ahead.append(1)
+    world.pass(1000)
+    expect(a.lengthOf(ahead)).toBe(0)
+    world.now += 16 * 60_000
+    // As if the timer had been first: it comes from what was put aside, not from the peer.
+    a.releaseHeld()
+    expect(a.lengthOf(ahead)).toBe(1)
+    world.pass(1000)
+    expect(link.ends.map(({ session }) => session.inSync)).toEqual([true, true])
   })
 
   it('whose events do not fit what is put aside costs its forwarder nothing, and is caught up with later', () => {

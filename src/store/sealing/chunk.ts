@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto'
 import sodium from 'sodium-universal'
 import { HASH_BYTES } from '../../base/hash.ts'
+import type { RandomFill } from '../../event/event.ts'
 import { sealEvent } from '../../event/event.ts'
 import type { Mmr } from '../../event/mmr.ts'
 
@@ -30,11 +31,16 @@ const ID = Buffer.alloc(HASH_BYTES)
  *
  * @param ids where the ids go: `HASH_BYTES` for each event.
  */
-export function sealChunk({ bytes, lengths }: Chunk, sealKey: Uint8Array | null, ids: Buffer): void {
+export function sealChunk(
+  { bytes, lengths }: Chunk,
+  sealKey: Uint8Array | null,
+  ids: Buffer,
+  random: RandomFill = randomFill,
+): void {
   let at = 0
   for (const [i, length] of lengths.entries()) {
     const event = bytes.subarray(at, (at += length))
-    if (sealKey !== null) sealEvent(event, sealKey, randomFill)
+    if (sealKey !== null) sealEvent(event, sealKey, random)
     sodium.crypto_generichash(ID, event)
     ids.set(ID, i * HASH_BYTES)
   }

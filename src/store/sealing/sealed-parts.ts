@@ -3,6 +3,7 @@ import { MAX_CHUNKS_AHEAD, MAX_CHUNKS_OWED } from '../../base/limits.ts'
 import { Mmr } from '../../event/mmr.ts'
 import type { Chunk } from './chunk.ts'
 import { appendIds, sealChunk } from './chunk.ts'
+import type { RandomFill } from '../../event/event.ts'
 import type { SealingThread } from './sealing-thread.ts'
 
 interface Sealed {
@@ -22,6 +23,7 @@ export interface SealedPart<Part> extends Sealed {
  * asked for; what it has no time for is sealed here too. Should the thread fail, what it owes is encoded once more and sealed here.
  *
  * @param encode given the same part twice, gives the same chunk.
+ * @param random what nonces are made of here; the thread uses the operating system's.
  */
 export function* sealedParts<Part>(
   parts: Iterator<Part, undefined>,
@@ -29,13 +31,14 @@ export function* sealedParts<Part>(
   before: Mmr,
   sealKey: Uint8Array | null,
   thread: SealingThread | null,
+  random?: RandomFill,
 ): Generator<SealedPart<Part>> {
   let mmr = before.clone()
   let helper = thread
   const sealHere = (part: Part): Sealed => {
     const chunk = encode(part)
     const ids = Buffer.allocUnsafe(chunk.lengths.length * HASH_BYTES)
-    sealChunk(chunk, sealKey, ids)
+    sealChunk(chunk, sealKey, ids, random)
     return { bytes: chunk.bytes, ids }
   }
   /** What the thread has been told of; without `sealed`, it is to seal it. */
