@@ -7,7 +7,7 @@ import { Html } from './html.ts'
 export const STYLE: Html = new Html(`
 :root{color-scheme:light dark;--label:9.5rem;--ground:#fbfbfa;--card:#fff;--ink:#1b1d21;--soft:#5d636e;--line:#e2e4e8;--strong:#b9bec7;--stripe:#f5f6f8;
 --blue:#0072b2;--orange:#e69f00;--green:#009e73;--purple:#b0578d;--sky:#56b4e9;--red:#d55e00;--yellow:#d8c71f;--grey:#8b919c;--good:#00785a;--bad:#b3400a;--letter:#fff}
-@media(prefers-color-scheme:dark){:root{--ground:#14161a;--card:#1b1e24;--ink:#e8eaee;--soft:#a2a9b6;--line:#2c3038;--strong:#525a68;--stripe:#20242b;
+@media screen and (prefers-color-scheme:dark){:root{--ground:#14161a;--card:#1b1e24;--ink:#e8eaee;--soft:#a2a9b6;--line:#2c3038;--strong:#525a68;--stripe:#20242b;
 --blue:#4aa3df;--orange:#f0b429;--green:#2dbf95;--purple:#d893bd;--sky:#9bd3f5;--red:#f0813a;--yellow:#f0e442;--grey:#868d9a;--good:#2dbf95;--bad:#ff8a4a;--letter:#111}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif}
@@ -89,7 +89,7 @@ table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:
 caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 th,td{text-align:left;padding:.25rem .7rem;border-bottom:1px solid var(--line);vertical-align:top}
 td:last-child{overflow-wrap:anywhere}#event-rows td:last-child{width:60%}
-th{font-weight:600}tbody th{font-weight:500}thead th{color:var(--soft);font-weight:500;white-space:nowrap}.tall thead th{position:sticky;top:0;background:var(--card);z-index:1}
+th{font-weight:600}tbody th{font-weight:500;white-space:nowrap}thead th{color:var(--soft);font-weight:500;white-space:nowrap}.tall thead th{position:sticky;top:0;background:var(--card);z-index:1}
 .number{text-align:right;white-space:nowrap}td ul{margin:0;padding:0;list-style:none}
 #traffic-title+.scroll{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.3rem .5rem}
 .filter{display:flex;flex-wrap:wrap;gap:.6rem 1.2rem;align-items:center;margin-bottom:.75rem;font-size:.9rem}
