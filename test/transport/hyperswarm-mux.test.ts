@@ -150,7 +150,7 @@ describe('frames', () => {
     )
   })
 
-  test.each(['', '00', '0100', '018000aa', '01ffffffffffaa', '0001aa', '02010000', '020100', '0400', '0901aa'])(
+  test.each(['', '00', '0100', '018000aa', '01ffffffffffaa', '0001aa', '02010000', '020100', '0400', '0901aa', '0301c328'])(
     '%s is a violation',
     (hex) => expect(decodeFrame(Buffer.from(hex, 'hex'))).toBeTypeOf('string'),
   )
