@@ -5,7 +5,7 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { renderReport } from '../../src/simulator/report/page.ts'
-import { lossOf, reachOf } from '../../src/simulator/report/reach.ts'
+import { lossOf, lossOnWays, reachOf } from '../../src/simulator/report/reach.ts'
 import { formatBytes, formatNumber, formatShare, formatTime, TimeScale } from '../../src/simulator/report/scale.ts'
 import { MAX_BARS, MAX_POINTS, OTHER_KINDS, progressOf, sentOverTime } from '../../src/simulator/report/series.ts'
 import type { SimRecord } from '../../src/simulator/record.ts'
@@ -214,6 +214,11 @@ it('reads the chance of loss out of what is told', () => {
     [20, 40, 0.25],
     [60, 100, null],
   ])
+  // What is lost on one way only changes nothing for the others.
+  const oneWay = { at: 30, kind: 'loss', device: null, detail: 'loss 0.5 from device-1 to device-2' }
+  record.events.splice(1, 0, oneWay)
+  expect(lossOf(record)).toHaveLength(3)
+  expect(lossOnWays(record)).toEqual([oneWay])
 })
 
 it('writes numbers as a person reads them', () => {

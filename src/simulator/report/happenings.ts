@@ -72,7 +72,7 @@ function rows(record: SimRecord, events: readonly SimEventRecord[], kinds: reado
     const text = detail.length > MAX_DETAIL_CHARACTERS ? `${detail.slice(0, MAX_DETAIL_CHARACTERS)}…` : detail
     return markup`<tr data-k="${kindNumbers.get(kind) ?? -1}" data-d="${number}"${kind === 'message' && markup` class="message"`}>
       <td class="number"><a href="#devices" data-at="${at}">${formatTime(at)}</a></td>
-      <td>${kind}</td><td>${device !== null && markup`<bdi>${device}</bdi>`}</td><td>${text}</td></tr>`
+      <td>${kind}</td><td>${device === null ? markup`<i>network</i>` : markup`<bdi>${device}</bdi>`}</td><td>${text}</td></tr>`
   })
 }
 

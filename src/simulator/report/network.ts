@@ -1,4 +1,4 @@
-import type { SimRecord } from '../record.ts'
+import type { SimEventRecord, SimRecord } from '../record.ts'
 import type { Html } from './html.ts'
 import { markup } from './html.ts'
 import { legendOf, levels, plot, table } from './plot.ts'
@@ -79,13 +79,14 @@ function partitionTable(record: SimRecord, reach: readonly Reach[]): Html {
   )
 }
 
-/** The chance of losing a packet; where the record does not tell it, half the height. */
-export function lossPlot(losses: readonly Loss[], scale: TimeScale): Html {
+/** The chance of losing a packet; where the record does not tell it, half the height. Changes on one way are marked. */
+export function lossPlot(losses: readonly Loss[], ways: readonly SimEventRecord[], scale: TimeScale): Html {
   const top = Math.max(0.05, ...losses.map(({ chance }) => chance ?? 0))
   return plot(scale, {
     id: 'loss',
     title: 'Loss of packets',
     description: `Loss over time: ${losses.map(({ from, to, detail }) => `${formatTime(from)} to ${formatTime(to)}: ${detail}`).join('; ')}`,
+    legend: markup`<p>Of the whole network.${ways.length > 0 && ' Triangles: a change on the way from one device to another.'}</p>`,
     height: LOSS_HEIGHT,
     drawing: markup`${levels(LOSS_HEIGHT, [{ part: 0, text: formatShare(top) }])}${losses.map(
       ({ from, to, chance, detail }) => {
@@ -93,6 +94,9 @@ export function lossPlot(losses: readonly Loss[], scale: TimeScale): Html {
         const width = (scale.part(to) - scale.part(from)) * 100
         return markup`<rect class="loss" x="${scale.percent(from)}" y="${(LOSS_HEIGHT - height).toFixed(1)}" width="${width.toFixed(2)}%" height="${height.toFixed(1)}"><title>${formatTime(from)} to ${formatTime(to)}: ${detail}</title></rect>`
       },
+    )}${ways.map(
+      ({ at, detail }) =>
+        markup`<svg class="mark" x="${scale.percent(at)}" y="${LOSS_HEIGHT}"><path class="mark-way" d="M0-9 5 0H-5Z"/><title>${formatTime(at)}: ${detail}</title></svg>`,
     )}`,
   })
 }

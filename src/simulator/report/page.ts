@@ -11,7 +11,7 @@ import { jsonIn, markup, visible } from './html.ts'
 import { lanesPlot, STATES } from './lanes.ts'
 import { groupName, lossPlot, partitionPlot } from './network.ts'
 import type { Loss, Reach } from './reach.ts'
-import { lossOf, reachOf } from './reach.ts'
+import { lossOf, lossOnWays, reachOf } from './reach.ts'
 import { formatShare, formatTime, rounded, TimeScale } from './scale.ts'
 import { SCRIPT } from './script.ts'
 import type { Progress, SentOverTime } from './series.ts'
@@ -26,6 +26,7 @@ export function renderReport(record: SimRecord): string {
   const sent = sentOverTime(record)
   const reach = reachOf(record)
   const losses = lossOf(record)
+  const ways = lossOnWays(record)
   const verdict = record.verdict.ok ? 'passed' : 'failed'
   const page = markup`<html lang="en">
     <head>
@@ -51,7 +52,7 @@ export function renderReport(record: SimRecord): string {
               <label class="row"><span class="labels">Moment</span><input type="range" id="slider" min="0" max="1000" value="1000" aria-describedby="readout"/></label><output id="readout">Move over a plot, or move the slider, to see a moment in all of them.</output>
             </div>
             ${lanesPlot(record, scale)} ${record.partitions.length > 0 && partitionPlot(record, reach, scale)}
-            ${losses.length > 0 && lossPlot(losses, scale)} ${heldPlot(progress, scale)}
+            ${losses.length + ways.length > 0 && lossPlot(losses, ways, scale)} ${heldPlot(progress, scale)}
             ${completePlot(progress, scale)} ${sent.stretches.length > 0 && sentPlot(sent, scale)}
           </div>
         </section>

@@ -1,4 +1,4 @@
-import type { SimRecord } from '../record.ts'
+import type { SimEventRecord, SimRecord } from '../record.ts'
 
 /** Who reached whom, from one change of the network to the next. */
 export interface Reach {
@@ -50,7 +50,15 @@ function numbered(keys: readonly (string | null)[]): { groups: (number | null)[]
   return { groups: keys.map((key) => (key === null ? null : order.indexOf(key))), count: order.length }
 }
 
-/** From the scenario's `loss`, and from each event `loss` until the next. */
+/** An event `loss` of one way only says so: from whom to whom. */
+const ONE_WAY = /\bfrom .+ to /s
+
+/** Changes of the loss on the way from one device to another, which is that of the network otherwise. */
+export function lossOnWays(record: SimRecord): SimEventRecord[] {
+  return record.events.filter(({ kind, detail }) => kind === 'loss' && ONE_WAY.test(detail))
+}
+
+/** Of the whole network: from the scenario's `loss`, and from each event `loss` until the next. */
 export function lossOf(record: SimRecord): Loss[] {
   const stretches: Loss[] = []
   const given = record.parameters['loss']
@@ -60,7 +68,7 @@ export function lossOf(record: SimRecord): Loss[] {
     if (current !== null && current.chance !== 0 && to > current.from) stretches.push({ ...current, to })
   }
   for (const event of record.events) {
-    if (event.kind !== 'loss') continue
+    if (event.kind !== 'loss' || ONE_WAY.test(event.detail)) continue
     end(event.at)
     current = { from: event.at, to: event.at, chance: chanceIn(event.detail), detail: event.detail }
   }

@@ -70,6 +70,7 @@ summary{cursor:pointer;color:var(--soft)}
 .mark .mark-restart,.legend .mark-restart{fill:var(--green);stroke:var(--ink);stroke-width:1}
 .mark .mark-clock,.legend .mark-clock{fill:var(--yellow);stroke:var(--ink);stroke-width:1}
 .mark .mark-join,.legend .mark-join,.mark .mark-leave,.legend .mark-leave{fill:var(--card);stroke:var(--ink);stroke-width:1.4}
+.mark .mark-way{fill:var(--card);stroke:var(--ink);stroke-width:1.3}
 .failure-mark line{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:5 3}.failure-mark circle{fill:none;stroke:var(--bad);stroke-width:2.5}
 .failure-mark:target line,.failure-mark:target circle{stroke-width:4}
 .together{fill:var(--stripe);stroke:var(--line)}
