@@ -297,6 +297,27 @@ it.runIf(missing === null)('works in a browser, from a file, without a word on t
     'at 0.09',
   )
 
+  // Closer: where the pointer is, is still the moment that is told, and the whole run comes back.
+  await browser.evaluate(`document.getElementById('devices').scrollIntoView({ block: 'center' })`)
+  const told = async (part: number): Promise<number> => {
+    const area = await box('#devices .area')
+    await browser.movePointer(area.left + area.width * part, area.top + 50)
+    return Number(/at ([\d.]+)/.exec(await text('readout'))?.[1])
+  }
+  expect(await told(0.5)).toBeCloseTo(45, 0)
+  const axis = await text('devices')
+  for (let times = 0; times < 2; times++) await browser.evaluate(`document.getElementById('closer').click()`)
+  expect(await told(0.5)).toBeCloseTo(45, 0)
+  expect(await told(0)).toBeCloseTo(45 - 90 / 8, 0)
+  expect(await told(1)).toBeCloseTo(45 + 90 / 8, 0)
+  expect((await box('#cursor')).left).toBeCloseTo(lanes.left + lanes.width, -1)
+  const [time, area] = [await box('#held .time'), await box('#held .area')]
+  expect(time.width / area.width).toBeGreaterThan(3.9)
+  expect(await text('devices')).not.toBe(axis)
+  await browser.evaluate(`document.getElementById('whole').click()`)
+  expect(await text('devices')).toBe(axis)
+  expect(await told(0.5)).toBeCloseTo(45, 0)
+
   // From a failure to its moment.
   await browser.evaluate(`document.querySelector('.failures a').click()`)
   expect(await browser.evaluate('location.hash')).toBe('#failure-1')

@@ -1,7 +1,7 @@
 import type { SimRecord } from '../record.ts'
 import type { Html } from './html.ts'
 import { markup } from './html.ts'
-import { legendOf, levels, plot, stretched, table } from './plot.ts'
+import { legendOf, plot, stretched, table } from './plot.ts'
 import type { TimeScale } from './scale.ts'
 import { formatBytes, formatNumber, formatShare, formatTime, niceCeiling, rounded } from './scale.ts'
 import type { Progress, SentOverTime } from './series.ts'
@@ -36,13 +36,11 @@ export function heldPlot(progress: readonly Progress[], scale: TimeScale): Html 
       { className: 'band', text: 'held, least to most' },
     ]),
     height: HELD_HEIGHT,
-    drawing: markup`${levels(
-      HELD_HEIGHT,
-      quarters(top, (value) => formatNumber(value, value % 1 === 0 ? 0 : 1)),
-    )}${stretched(
+    levels: quarters(top, (value) => formatNumber(value, value % 1 === 0 ? 0 : 1)),
+    drawing: stretched(
       HELD_HEIGHT,
       markup`<path class="band" d="${polyline(band)}Z"/><path class="curve written" d="${line((one) => one.written)}"/><path class="curve median" d="${line((one) => one.median)}"/>`,
-    )}`,
+    ),
     table: { summary: 'Convergence as a table', content: progressTable(progress) },
   })
 }
@@ -59,10 +57,11 @@ export function completePlot(progress: readonly Progress[], scale: TimeScale): H
     description: `Of all pairs of an event and a member, the part of those held: ${formatShare(progress.at(-1)?.complete ?? 0)} at the end.`,
     legend: markup`<p>Of all pairs of a written event and a device that has joined: the part of those held.</p>`,
     height: COMPLETE_HEIGHT,
-    drawing: markup`${levels(
+    levels: [1, 0.5, 0].map((part) => ({ part: 1 - part, text: formatShare(part) })),
+    drawing: stretched(
       COMPLETE_HEIGHT,
-      [1, 0.5, 0].map((part) => ({ part: 1 - part, text: formatShare(part) })),
-    )}${stretched(COMPLETE_HEIGHT, markup`<path class="complete-area" d="${area}"/><path class="curve complete" d="${line}"/>`)}`,
+      markup`<path class="complete-area" d="${area}"/><path class="curve complete" d="${line}"/>`,
+    ),
   })
 }
 
@@ -105,10 +104,8 @@ export function sentPlot({ kinds, stretches }: SentOverTime, scale: TimeScale): 
     description: `Bytes per second by kind, up to ${formatBytes(top)} per second. The table of traffic has the sums.`,
     legend: legendOf(kinds.map((kind, k) => ({ className: `kind-${k}`, text: kind }))),
     height: SENT_HEIGHT,
-    drawing: markup`${levels(
-      SENT_HEIGHT,
-      quarters(top, (value) => `${formatBytes(value)}/s`),
-    )}${stretched(SENT_HEIGHT, areas)}`,
+    levels: quarters(top, (value) => `${formatBytes(value)}/s`),
+    drawing: stretched(SENT_HEIGHT, areas),
   })
 }
 

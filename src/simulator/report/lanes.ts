@@ -57,7 +57,7 @@ function lane(device: SimDeviceRecord, number: number, events: readonly SimEvent
     const height = STATE_BAR[state]
     if (height === 0 || to <= from) return null
     const width = (scale.part(to) - scale.part(from)) * 100
-    return markup`<rect class="state ${state}" x="${scale.percent(from)}" y="${base - height}" width="${width.toFixed(2)}%" height="${height}"><title>${device.name}: ${state}, ${formatTime(from)} to ${formatTime(to)}</title></rect>`
+    return markup`<rect class="state ${state}" x="${scale.percent(from)}" y="${base - height}" width="${width.toFixed(3)}%" height="${height}"><title>${device.name}: ${state}, ${formatTime(from)} to ${formatTime(to)}</title></rect>`
   })
   return markup`<g>${number % 2 === 1 && markup`<rect class="stripe" x="0" y="${top}" width="100%" height="${LANE_HEIGHT}"/>`}${bars}${writes(device, events, scale, top)}</g> `
 }

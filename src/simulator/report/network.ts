@@ -1,7 +1,7 @@
 import type { SimEventRecord, SimRecord } from '../record.ts'
 import type { Html } from './html.ts'
 import { markup } from './html.ts'
-import { legendOf, levels, plot, table } from './plot.ts'
+import { legendOf, plot, table } from './plot.ts'
 import type { Loss, Reach } from './reach.ts'
 import type { TimeScale } from './scale.ts'
 import { formatShare, formatTime } from './scale.ts'
@@ -58,7 +58,7 @@ function cells(record: SimRecord, { from, to, groups }: Reach, scale: TimeScale)
       group !== null && part >= LETTER_ROOM
         ? markup`<text class="letter" x="${middle}" y="${y + 12}" text-anchor="middle">${groupName(group)}</text>`
         : null
-    return markup`<g><rect class="${className} cell" x="${scale.percent(from)}" y="${y + 1}" width="${(part * 100).toFixed(2)}%" height="${ROW_HEIGHT - 2}"/>${letter}<title>${title}, ${formatTime(from)} to ${formatTime(to)}</title></g> `
+    return markup`<g><rect class="${className} cell" x="${scale.percent(from)}" y="${y + 1}" width="${(part * 100).toFixed(3)}%" height="${ROW_HEIGHT - 2}"/>${letter}<title>${title}, ${formatTime(from)} to ${formatTime(to)}</title></g> `
   })
 }
 
@@ -88,13 +88,12 @@ export function lossPlot(losses: readonly Loss[], ways: readonly SimEventRecord[
     description: `Loss over time: ${losses.map(({ from, to, detail }) => `${formatTime(from)} to ${formatTime(to)}: ${detail}`).join('; ')}`,
     legend: markup`<p>Of the whole network.${ways.length > 0 && ' Triangles: a change on the way from one device to another.'}</p>`,
     height: LOSS_HEIGHT,
-    drawing: markup`${levels(LOSS_HEIGHT, [{ part: 0, text: formatShare(top) }])}${losses.map(
-      ({ from, to, chance, detail }) => {
-        const height = ((chance ?? top / 2) / top) * LOSS_HEIGHT
-        const width = (scale.part(to) - scale.part(from)) * 100
-        return markup`<rect class="loss" x="${scale.percent(from)}" y="${(LOSS_HEIGHT - height).toFixed(1)}" width="${width.toFixed(2)}%" height="${height.toFixed(1)}"><title>${formatTime(from)} to ${formatTime(to)}: ${detail}</title></rect>`
-      },
-    )}${ways.map(
+    levels: [{ part: 0, text: formatShare(top) }],
+    drawing: markup`${losses.map(({ from, to, chance, detail }) => {
+      const height = ((chance ?? top / 2) / top) * LOSS_HEIGHT
+      const width = (scale.part(to) - scale.part(from)) * 100
+      return markup`<rect class="loss" x="${scale.percent(from)}" y="${(LOSS_HEIGHT - height).toFixed(1)}" width="${width.toFixed(3)}%" height="${height.toFixed(1)}"><title>${formatTime(from)} to ${formatTime(to)}: ${detail}</title></rect>`
+    })}${ways.map(
       ({ at, detail }) =>
         markup`<svg class="mark" x="${scale.percent(at)}" y="${LOSS_HEIGHT}"><path class="mark-way" d="M0-9 5 0H-5Z"/><title>${formatTime(at)}: ${detail}</title></svg>`,
     )}`,

@@ -12,7 +12,7 @@ import { lanesPlot, STATES } from './lanes.ts'
 import { groupName, lossPlot, partitionPlot } from './network.ts'
 import type { Loss, Reach } from './reach.ts'
 import { lossOf, lossOnWays, reachOf } from './reach.ts'
-import { formatShare, formatTime, rounded, TimeScale } from './scale.ts'
+import { formatShare, formatTime, rounded, TICK_STEPS, TimeScale } from './scale.ts'
 import { SCRIPT } from './script.ts'
 import type { Progress, SentOverTime } from './series.ts'
 import { progressOf, rateOf, sentOverTime } from './series.ts'
@@ -49,7 +49,11 @@ export function renderReport(record: SimRecord): string {
           <div id="plots">
             <div id="cursor" hidden></div>
             <div id="moment" class="needs-script">
-              <label class="row"><span class="labels">Moment</span><input type="range" id="slider" min="0" max="1000" value="1000" aria-describedby="readout"/></label><output id="readout">Move over a plot, or move the slider, to see a moment in all of them.</output>
+              <label class="row"><span class="labels">Moment</span><input type="range" id="slider" min="0" max="1000" value="1000" aria-describedby="readout"/></label>
+              <div class="told">
+                <output id="readout">Move over a plot, or move the slider, to see a moment in all of them.</output>
+                <span class="zoom"><button type="button" id="closer" aria-label="Look closer at the moment">+</button> <button type="button" id="wider" aria-label="Look at more of the run" disabled>−</button> <button type="button" id="whole" disabled>whole run</button></span>
+              </div>
             </div>
             ${lanesPlot(record, scale)} ${record.partitions.length > 0 && partitionPlot(record, reach, scale)}
             ${losses.length + ways.length > 0 && lossPlot(losses, ways, scale)} ${heldPlot(progress, scale)}
@@ -88,6 +92,7 @@ function dataOf(
   return {
     duration: scale.duration,
     states: STATES,
+    steps: TICK_STEPS,
     devices: record.devices.map(({ name, spans }) => ({
       name: visible(name),
       spans: spans.map(({ from, to, state }) => [from, to, STATES.indexOf(state)]),

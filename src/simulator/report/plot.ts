@@ -6,6 +6,12 @@ import { formatTime } from './scale.ts'
 /** Pixels between two things in a plot, and of the line of times under it. */
 const AXIS_HEIGHT = 22
 
+/** A horizontal line, a part of the height from the top, and its value. */
+export interface Level {
+  part: number
+  text: string
+}
+
 export interface Plot {
   id: string
   title: string
@@ -17,6 +23,8 @@ export interface Plot {
   labels?: Content
   /** Pixels. */
   height: number
+  /** Values beside the drawing, which do not move when a part of the time is looked at. */
+  levels?: readonly Level[]
   /** SVG: x in percent of the width, y in pixels. */
   drawing: Content
   /** What says the same in text. */
@@ -24,7 +32,8 @@ export interface Plot {
 }
 
 /** A drawing over the time axis: its width is that of the page, its text stays as large as it is. */
-export function plot(scale: TimeScale, { id, title, description, legend, labels, height, drawing, table }: Plot): Html {
+export function plot(scale: TimeScale, content: Plot): Html {
+  const { id, title, description, legend, labels, levels, height, drawing, table } = content
   return markup`<figure class="plot" id="${id}">
     <figcaption>
       <h3>${title}</h3>
@@ -33,7 +42,10 @@ export function plot(scale: TimeScale, { id, title, description, legend, labels,
     <div class="row">
       <div class="labels">${labels ?? null}</div>
       <svg class="area" height="${height + AXIS_HEIGHT}" role="img" aria-label="${description}">
-        ${grid(scale, height)}${drawing}
+        ${levels !== undefined && levelLines(height, levels)}
+        <svg class="window" width="100%" height="${height + AXIS_HEIGHT}">
+          <svg class="time" x="0" width="100%" height="${height + AXIS_HEIGHT}">${grid(scale, height)}${drawing}</svg>
+        </svg>
       </svg>
     </div>
     ${
@@ -59,7 +71,7 @@ function grid(scale: TimeScale, height: number): Html {
     // A narrow screen shows every other one.
     return markup`<text class="${i % 2 === 0 ? 'tick' : 'tick odd'}" x="${scale.percent(at)}" y="${height + 16}" text-anchor="${anchor}">${formatTime(at)}</text>`
   })
-  return markup`<g aria-hidden="true">${lines}<line class="base" x1="0" x2="100%" y1="${height}" y2="${height}"/>${texts}</g>`
+  return markup`<g aria-hidden="true" class="axis" data-height="${height}">${lines}<line class="base" x1="0" x2="100%" y1="${height}" y2="${height}"/>${texts}</g>`
 }
 
 /** Paths in a drawing that is 1000 wide, stretched to the plot's width. */
@@ -69,8 +81,8 @@ export function stretched(height: number, content: Content, top = 0): Html {
   </svg>`
 }
 
-/** Horizontal lines with their values to the left of them: `parts` of the height from the top. */
-export function levels(height: number, marks: readonly { part: number; text: string }[]): Html {
+/** Horizontal lines with their values to the left of them. */
+function levelLines(height: number, marks: readonly Level[]): Html {
   return markup`<g aria-hidden="true">${marks.map(({ part, text }) => {
     const y = part * height
     return markup`<line class="grid" x1="0" x2="100%" y1="${y}" y2="${y}"/><text class="level" x="-8" y="${y + 4}" text-anchor="end">${text}</text>`

@@ -3,7 +3,7 @@
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 /** Milliseconds between two marks of the axis: what a clock is divided by. */
-const STEPS = [
+export const TICK_STEPS: readonly number[] = [
   ...[1, 10, 100].flatMap((power) => [power, 2 * power, 5 * power]),
   ...[1, 2, 5, 10, 15, 30].map((seconds) => seconds * SECOND),
   ...[1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440].map((minutes) => minutes * MINUTE),
@@ -26,16 +26,16 @@ export class TimeScale {
   }
 
   percent(at: number): string {
-    return `${rounded(this.part(at) * 100, 2)}%`
+    return `${rounded(this.part(at) * 100, 3)}%`
   }
 
   /** In a drawing that is 1000 wide. */
   x(at: number): number {
-    return rounded(this.part(at) * 1000, 1)
+    return rounded(this.part(at) * 1000, 2)
   }
 
   ticks(): number[] {
-    const step = STEPS.find((one) => this.duration / one <= MAX_TICKS) ?? Math.ceil(this.duration / MAX_TICKS)
+    const step = TICK_STEPS.find((one) => this.duration / one <= MAX_TICKS) ?? Math.ceil(this.duration / MAX_TICKS)
     return Array.from({ length: Math.floor(this.duration / step) + 1 }, (_, i) => i * step)
   }
 }

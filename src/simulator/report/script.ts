@@ -47,7 +47,7 @@ function told(at, device) {
   }
   const row = rowAt(data.progress, at)
   if (row !== undefined) {
-    parts.push(['written', row[1]], ['held', row[2] + ' / ' + row[3] + ' / ' + row[4]])
+    parts.push(['written', row[1]], ['held min / median / max', row[2] + ' / ' + row[3] + ' / ' + row[4]])
     parts.push(['complete', (row[5] * 100).toFixed(1) + '\\u00a0%'])
   }
   const counts = data.states.map(() => 0)
@@ -65,10 +65,63 @@ function told(at, device) {
   return parts
 }
 
+// ---- the part of the run that is looked at
+const MAX_ZOOM = 64
+let moment = null
+let zoom = 1
+/** Where the part begins, 0 to 1. */
+let start = 0
+const times = [...plots.querySelectorAll('.time')]
+const axes = [...plots.querySelectorAll('.axis')].map((axis) => ({ axis, whole: [...axis.childNodes] }))
+
+function view(newZoom, newStart) {
+  zoom = Math.min(MAX_ZOOM, Math.max(1, newZoom))
+  start = Math.min(1 - 1 / zoom, Math.max(0, newStart))
+  plots.classList.toggle('zoomed', zoom > 1)
+  for (const one of times) {
+    one.setAttribute('x', -start * zoom * 100 + '%')
+    one.setAttribute('width', zoom * 100 + '%')
+  }
+  for (const { axis, whole } of axes) axis.replaceChildren(...(zoom === 1 ? whole : marks(Number(axis.dataset.height))))
+  $('wider').disabled = $('whole').disabled = zoom === 1
+  $('closer').disabled = zoom === MAX_ZOOM
+  place()
+}
+function svg(name, attributes, text = '') {
+  const node = document.createElementNS(times[0].namespaceURI, name)
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value)
+  node.textContent = text
+  return node
+}
+function marks(height) {
+  const span = data.duration / zoom
+  const step = data.steps.find((one) => span / one <= 8) ?? span
+  const nodes = [svg('line', { class: 'base', x1: 0, x2: '100%', y1: height, y2: height })]
+  for (let at = Math.ceil((start * data.duration) / step) * step; at <= start * data.duration + span; at += step) {
+    const x = (at / data.duration) * 100 + '%'
+    nodes.push(svg('line', { class: 'grid', x1: x, x2: x, y1: 0, y2: height }))
+    nodes.push(svg('text', { class: 'tick', x, y: height + 16, 'text-anchor': 'middle' }, time(at).replace(/\\.0+(?=\\D)/, '')))
+  }
+  return nodes
+}
+function place() {
+  const part = moment === null ? -1 : (moment / data.duration - start) * zoom
+  cursor.hidden = part < 0 || part > 1
+  plots.style.setProperty('--at', part)
+}
+function zoomBy(factor) {
+  const middle = (moment ?? data.duration / 2) / data.duration
+  view(zoom * factor, middle - 0.5 / Math.max(1, zoom * factor))
+}
+$('closer').addEventListener('click', () => zoomBy(2))
+$('wider').addEventListener('click', () => zoomBy(0.5))
+$('whole').addEventListener('click', () => view(1, 0))
+
 function show(at, device) {
-  at = Math.min(data.duration, Math.max(0, at))
-  cursor.hidden = false
-  plots.style.setProperty('--at', at / data.duration)
+  moment = at = Math.min(data.duration, Math.max(0, at))
+  const part = at / data.duration
+  if (part < start || part > start + 1 / zoom) view(zoom, part - 0.5 / zoom)
+  else place()
   const parts = told(at, device)
   slider.value = Math.round((at / data.duration) * 1000)
   slider.setAttribute('aria-valuetext', parts.map((part) => part.join(' ')).join(', '))
@@ -92,7 +145,7 @@ function deviceAt(event) {
 function point(event) {
   const { left, width } = plots.querySelector('.area').getBoundingClientRect()
   if (event.target.closest('#moment') || event.clientX < left - 4 || event.clientX > left + width + 4) return
-  show(((event.clientX - left) / width) * data.duration, deviceAt(event))
+  show((start + (event.clientX - left) / width / zoom) * data.duration, deviceAt(event))
 }
 plots.addEventListener('pointermove', point)
 plots.addEventListener('pointerdown', point)

@@ -45,6 +45,8 @@ summary{cursor:pointer;color:var(--soft)}
 #cursor{position:absolute;top:0;bottom:0;width:0;border-left:1.5px solid var(--ink);opacity:.75;pointer-events:none;z-index:2;left:calc(1.2rem + var(--label) + (100% - 2.4rem - var(--label))*var(--at,0))}
 #moment{position:sticky;top:0;z-index:3;background:var(--card);border-bottom:1px solid var(--line);border-radius:10px 10px 0 0;padding:.5rem 1.2rem;margin:0 -1.2rem}
 #moment input{width:calc(100% + 16px);margin:0 -8px;accent-color:var(--blue)}
+.told{display:flex;gap:1rem;align-items:start;justify-content:space-between}.zoom{flex:none;display:flex;gap:.3rem}.zoom button:disabled{opacity:.45;cursor:default}
+.zoomed .area .window{overflow:hidden}
 #readout{display:block;min-height:1.5em;font-size:.9rem;font-variant-numeric:tabular-nums}
 #readout b{margin-right:.15rem}#readout span{display:inline-block;margin-right:1.1rem}
 .row{display:grid;grid-template-columns:var(--label) minmax(0,1fr)}
