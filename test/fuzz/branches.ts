@@ -75,7 +75,7 @@ export function instrument(source: string, tell: (branches: readonly Branch[]) =
       if (isRejection(node.whenFalse, name)) alternatives(node.condition, false)
       outcome(node.whenTrue, name)
       outcome(node.whenFalse, name)
-    } else if (isRejection(node, name)) mark('here', node)
+    } else if (isRejection(node, name) && !isFail(node)) mark('here', node)
   }
 
   visit(file, '')
@@ -84,12 +84,15 @@ export function instrument(source: string, tell: (branches: readonly Branch[]) =
 
 function isFail(node: ts.Node): boolean {
   return (
-    ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression) && node.expression.name.text === 'fail'
+    ts.isCallExpression(node) &&
+    ts.isPropertyAccessExpression(node.expression) &&
+    /^#?fail$/.test(node.expression.name.text)
   )
 }
 
 function isRejection(node: ts.Expression, name: string): boolean {
   if (node.kind === ts.SyntaxKind.NullKeyword) return name !== 'subjectFault'
+  if (isFail(node)) return true
   if (ts.isIdentifier(node)) return node.text === 'undefined'
   if (node.kind === ts.SyntaxKind.FalseKeyword) return DENYING.test(name)
   if (ts.isPrefixUnaryExpression(node)) return node.getText() === '-1'
