@@ -150,10 +150,19 @@ describe('frames', () => {
     )
   })
 
-  test.each(['', '00', '0100', '018000aa', '01ffffffffffaa', '0001aa', '02010000', '020100', '0400', '0901aa'])(
-    '%s is a violation',
-    (hex) => expect(decodeFrame(Buffer.from(hex, 'hex'))).toBeTypeOf('string'),
-  )
+  test.each([
+    '',
+    '00',
+    '0100',
+    '018000aa',
+    '01ffffffffffaa',
+    '0001aa',
+    '02010000',
+    '020100',
+    '0400',
+    '0901aa',
+    '0301c328',
+  ])('%s is a violation', (hex) => expect(decodeFrame(Buffer.from(hex, 'hex'))).toBeTypeOf('string'))
 
   test('a long reason is cut between characters', () => {
     const decoded = decodeFrame(encodeFrame({ type: CLOSE, channel: 1, reason: '€'.repeat(100) }, Buffer.alloc))

@@ -463,4 +463,10 @@ describe('a peer that lies', () => {
     const frame = decodeFrame(encodeClose(7, 'x'.repeat(1000)))
     expect(frame).toMatchObject({ type: CLOSE, number: 7, reason: 'x'.repeat(256) })
   })
+
+  it('gives no reason but in UTF-8', () => {
+    for (const hex of ['0a00c328', '0dc328', '0deda080']) {
+      expect(decodeFrame(Buffer.from(hex, 'hex'))).toBe('a malformed frame')
+    }
+  })
 })

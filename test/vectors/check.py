@@ -159,7 +159,90 @@ def check_logs():
         assert out.hex() == run["bytes"], run["name"]
 
 
+PATH_FRAMES = ["HELLO", "BEGIN", "ATTACH", "ATTACHED", "REJECT", "USE", "DATA", "PART", "ACK", "CLOSE", "PING", "PONG", "END"]
+PART_BYTES = 4_194_295
+
+
+def path_frame(frame, fields):
+    out = bytes([1 + PATH_FRAMES.index(frame)])
+    # In the order in which a frame has them.
+    for name, value in fields.items():
+        if name == "version":
+            out += bytes([value])
+        elif name in ("incarnation", "id", "message"):
+            out += unhex(value)
+        elif name in ("count", "received", "number"):
+            out += varint(value)
+        elif name == "zeros":
+            out += bytes(value)
+        elif name == "reason":
+            out += value.encode()
+        else:
+            raise AssertionError(name)
+    return out
+
+
+def read_varint(data):
+    """(value, rest), or None."""
+    value = 0
+    for i, byte in enumerate(data[:8]):
+        value |= (byte & 0x7F) << 7 * i
+        if byte < 0x80:
+            return (value, data[i + 1 :]) if value < 2**53 and varint(value) == data[: i + 1] else None
+    return None
+
+
+def is_reason(data):
+    try:
+        return len(data) <= 256 and data.decode() is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def is_path_frame(data):
+    if not data or not 1 <= data[0] <= len(PATH_FRAMES):
+        return False
+    frame, rest = PATH_FRAMES[data[0] - 1], data[1:]
+    if frame == "HELLO":
+        return len(rest) == 33 if rest[:1] == b"\3" else len(rest) >= 33
+    if frame in ("REJECT", "USE", "PING", "PONG"):
+        return not rest
+    if frame == "END":
+        return is_reason(rest)
+    if frame == "ATTACH":
+        if len(rest) < 16:
+            return False
+        rest = rest[16:]
+    read = read_varint(rest)
+    if read is None:
+        return False
+    value, rest = read
+    if frame == "DATA":
+        return 1 <= len(rest) <= PART_BYTES
+    if frame == "PART":
+        return len(rest) == PART_BYTES
+    if frame == "CLOSE":
+        return is_reason(rest)
+    return not rest and not (frame == "ACK" and value == 0)
+
+
+def check_paths():
+    vectors = read("paths")
+    for v in vectors["frames"]:
+        out = path_frame(v["frame"], v["fields"])
+        assert out.hex() == v["bytes"] if len(out) <= 1000 else out[:32].hex() == v["bytes"], v["name"]
+        assert h(out).hex() == v["hash"], v["name"]
+        assert is_path_frame(out), v["name"]
+    assert {v["frame"] for v in vectors["frames"]} == set(PATH_FRAMES)
+    for v in vectors["refused"]:
+        assert not is_path_frame(unhex(v["bytes"])), v["name"]
+    for v in vectors["connections"]:
+        path = unhex(v["pathHash"])
+        assert h(b"peerlog paths id 1" + path)[:16].hex() == v["id"], v
+        assert blake2b(b"peerlog paths hash 1" + path, digest_size=64).hexdigest() == v["handshakeHash"], v
+
+
 if __name__ == "__main__":
-    for check in (check_topics, check_keys, check_events, check_logs):
+    for check in (check_topics, check_keys, check_events, check_logs, check_paths):
         check()
         print(check.__name__, "ok")

@@ -14,6 +14,8 @@ import type { Run } from '../../src/event/run.ts'
 import { encodedRunBytes, writeRun } from '../../src/event/run.ts'
 import { authorKeyPair } from '../../src/event/signature.ts'
 import { deriveTopic } from '../../src/topic/topic.ts'
+import * as paths from '../../src/transport/paths/frames.ts'
+import { connectionHash, connectionId } from '../../src/transport/paths/identity.ts'
 import { makeLog, varint } from '../arbitraries.ts'
 import type {
   EventVector,
@@ -21,6 +23,8 @@ import type {
   HeadVector,
   KeysVector,
   LogVectors,
+  PathFrameVector,
+  PathVectors,
   RunVector,
   TopicVector,
 } from './vectors.ts'
@@ -296,3 +300,77 @@ const logVectors: LogVectors = {
   ],
 }
 write('logs', logVectors)
+
+// ---- paths ----------------------------------------------------------------------------------------------------
+
+const FULL = Buffer.alloc(paths.PART_BYTES)
+const LONGEST = 1000
+const frameVector = (name: string, frame: string, fields: PathFrameVector['fields'], bytes: Buffer): PathFrameVector => {
+  return { name, frame, fields, bytes: toHex(bytes.length > LONGEST ? bytes.subarray(0, 32) : bytes), hash: toHex(hash(bytes)) }
+}
+const numbered = (type: typeof paths.DATA | typeof paths.PART, number: number, message: Buffer, name: string) =>
+  frameVector(
+    name,
+    type === paths.DATA ? 'DATA' : 'PART',
+    { number, ...(message === FULL ? { zeros: message.length } : { message: toHex(message) }) },
+    paths.encodeNumbered(type, number, message),
+  )
+const bare = (frame: string, type: Parameters<typeof paths.encodeBare>[0]) =>
+  frameVector(frame, frame, {}, paths.encodeBare(type))
+const received = (frame: string, type: typeof paths.ATTACHED | typeof paths.ACK, count: number) =>
+  frameVector(`${frame} of ${count}`, frame, { received: count }, paths.encodeReceived(type, count))
+const [incarnation, id] = [ascending(32, 0x20), ascending(16, 0x60)]
+const LARGEST = Number.MAX_SAFE_INTEGER
+const pathVectors: PathVectors = {
+  frames: [
+    frameVector('HELLO', 'HELLO', { version: 3, incarnation: toHex(incarnation) }, paths.encodeHello(incarnation)),
+    ...[1, 127, 128, LARGEST].map((count) => frameVector(`BEGIN ${count}`, 'BEGIN', { count }, paths.encodeBegin(count))),
+    ...[0, 300].map((count) =>
+      frameVector(`ATTACH with ${count} received`, 'ATTACH', { id: toHex(id), received: count }, paths.encodeAttach(id, count)),
+    ),
+    ...[0, 16_384].map((count) => received('ATTACHED', paths.ATTACHED, count)),
+    bare('REJECT', paths.REJECT),
+    bare('USE', paths.USE),
+    numbered(paths.DATA, 0, Buffer.of(0), 'DATA, one byte'),
+    numbered(paths.DATA, 2 ** 32, ascending(40), 'DATA, number 2^32'),
+    numbered(paths.DATA, 5, FULL, 'DATA, as long as can be'),
+    numbered(paths.PART, 4, FULL, 'PART'),
+    ...[1, LARGEST].map((count) => received('ACK', paths.ACK, count)),
+    frameVector('CLOSE', 'CLOSE', { number: 7, reason: 'closing' }, paths.encodeClose(7, 'closing')),
+    frameVector('CLOSE, longest', 'CLOSE', { number: 0, reason: 'x'.repeat(256) }, paths.encodeClose(0, 'x'.repeat(256))),
+    bare('PING', paths.PING),
+    bare('PONG', paths.PONG),
+    frameVector('END without a reason', 'END', { reason: '' }, paths.encodeEnd('')),
+    frameVector('END', 'END', { reason: 'caf\u00e9 \ud83d\ude00' }, paths.encodeEnd('caf\u00e9 \ud83d\ude00')),
+  ],
+  refused: [
+    ['nothing', Buffer.alloc(0)],
+    ['type 0', Buffer.of(0)],
+    ['type 14', Buffer.of(14)],
+    ['HELLO, cut', paths.encodeHello(incarnation).subarray(0, 33)],
+    ['HELLO, a byte too long', Buffer.concat([paths.encodeHello(incarnation), Buffer.of(0)])],
+    ['BEGIN without a count', Buffer.of(paths.BEGIN)],
+    ['BEGIN, count in a longer form', Buffer.concat([Buffer.of(paths.BEGIN), varint(1, 1)])],
+    ['BEGIN, count 2^53', Buffer.from('028080808080808010', 'hex')],
+    ['BEGIN, a byte too long', Buffer.of(paths.BEGIN, 1, 0)],
+    ['ATTACH, cut', paths.encodeAttach(id, 1).subarray(0, 17)],
+    ['ATTACHED, a byte too long', Buffer.of(paths.ATTACHED, 1, 0)],
+    ['REJECT, a byte too long', Buffer.of(paths.REJECT, 0)],
+    ['USE, a byte too long', Buffer.of(paths.USE, 0)],
+    ['DATA without a message', Buffer.of(paths.DATA, 0)],
+    ['PART, too short', Buffer.of(paths.PART, 0, 1)],
+    ['ACK of nothing', Buffer.of(paths.ACK, 0)],
+    ['CLOSE without a number', Buffer.of(paths.CLOSE)],
+    ['CLOSE, reason of 257 bytes', Buffer.concat([Buffer.of(paths.CLOSE, 0), Buffer.alloc(257, 'x')])],
+    ['CLOSE, reason is not UTF-8', Buffer.of(paths.CLOSE, 0, 0xc3, 0x28)],
+    ['PING, a byte too long', Buffer.of(paths.PING, 0)],
+    ['END, reason of 257 bytes', Buffer.concat([Buffer.of(paths.END), Buffer.alloc(257, 'x')])],
+    ['END, reason is an encoded surrogate', Buffer.of(paths.END, 0xed, 0xa0, 0x80)],
+  ].map(([name, bytes]) => ({ name: name as string, bytes: toHex(bytes as Buffer) })),
+  connections: [Buffer.alloc(64), ascending(64)].map((pathHash) => ({
+    pathHash: toHex(pathHash),
+    id: toHex(connectionId(pathHash)),
+    handshakeHash: toHex(connectionHash(pathHash)),
+  })),
+}
+write('paths', pathVectors)

@@ -85,6 +85,34 @@ export interface LogVectors {
   runs: RunVector[]
 }
 
+export interface PathFrameVector {
+  name: string
+  frame: string
+  /** Those that the frame has. */
+  fields: {
+    version?: number
+    incarnation?: Hex
+    count?: number
+    id?: Hex
+    received?: number
+    number?: number
+    message?: Hex
+    /** The message is this many bytes of zero. */
+    zeros?: number
+    reason?: string
+  }
+  /** The first 32 bytes where there are more than 1000; `hash` is H of all. */
+  bytes: Hex
+  hash: Hex
+}
+
+export interface PathVectors {
+  frames: PathFrameVector[]
+  refused: { name: string; bytes: Hex }[]
+  /** What is derived from the handshake hash of the path of BEGIN. */
+  connections: { pathHash: Hex; id: Hex; handshakeHash: Hex }[]
+}
+
 function read(name: string): unknown {
   return JSON.parse(readFileSync(new URL(`${name}.json`, import.meta.url), 'utf8'))
 }
@@ -92,4 +120,5 @@ function read(name: string): unknown {
 export const readTopics = (): TopicVector[] => read('topics') as TopicVector[]
 export const readKeys = (): KeysVector[] => read('keys') as KeysVector[]
 export const readEvents = (): EventVectors => read('events') as EventVectors
+export const readPaths = (): PathVectors => read('paths') as PathVectors
 export const readLogs = (): LogVectors => read('logs') as LogVectors

@@ -206,57 +206,51 @@ interface Decoded {
   bytes: number
 }
 
-/** Bytes of the frames that are all of one length. */
-const LENGTHS: Readonly<Record<number, number>> = {
-  [TYPE.alive]: 1,
-  [TYPE.bye]: 1 + ID_BYTES,
-  [TYPE.seek]: 9,
-  [TYPE.ask]: 5,
-  [TYPE.offer]: 20,
-  [TYPE.accept]: 13,
-  [TYPE.decline]: 7,
-  [TYPE.gone]: 7,
+interface FixedFrame {
+  bytes: number
+  /** @param view so many bytes. */
+  read(view: Buffer): BusFrame | null
+}
+
+/** The frames that are all of one length, by their type. */
+const FIXED: Readonly<Record<number, FixedFrame>> = {
+  [TYPE.alive]: { bytes: 1, read: () => ({ kind: 'alive' }) },
+  [TYPE.bye]: { bytes: 1 + ID_BYTES, read: (view) => ({ kind: 'bye', secret: view.subarray(1) }) },
+  [TYPE.seek]: {
+    bytes: 9,
+    read(view) {
+      const flags = flagsIn(view[7] as number)
+      const wanted = view[8] as number
+      if (flags === null || wanted === 0 || wanted > MAX_WANTED) return null
+      return { kind: 'seek', member: view.readUIntBE(1, 6), ...flags, wanted }
+    },
+  },
+  [TYPE.ask]: { bytes: 5, read: (view) => ({ kind: 'ask', request: view.readUInt32BE(1) }) },
+  [TYPE.offer]: {
+    bytes: 20,
+    read(view) {
+      const flags = flagsIn(view[13] as number)
+      if (flags === null) return null
+      const [seeker, member, channel] = [view.readUIntBE(1, 6), view.readUIntBE(7, 6), view.readUIntBE(14, 6)]
+      return { kind: 'offer', seeker, member, ...flags, channel }
+    },
+  },
+  [TYPE.accept]: {
+    bytes: 13,
+    read: (view) => ({ kind: 'accept', offered: view.readUIntBE(1, 6), channel: view.readUIntBE(7, 6) }),
+  },
+  [TYPE.decline]: { bytes: 7, read: (view) => ({ kind: 'decline', offered: view.readUIntBE(1, 6) }) },
+  [TYPE.gone]: { bytes: 7, read: (view) => ({ kind: 'gone', channel: view.readUIntBE(1, 6) }) },
 }
 
 function decodeFirst(view: Buffer): Decoded | null {
   const type = view[0] as number
   if (type === TYPE.pass) return decodePass(view)
   if (type === TYPE.cards) return decodeCards(view)
-  const bytes = LENGTHS[type]
-  if (bytes === undefined || view.length < bytes) return null
-  const frame = decodeFixed(type, view.subarray(0, bytes))
-  return frame === null ? null : { frame, bytes }
-}
-
-function decodeFixed(type: number, view: Buffer): BusFrame | null {
-  switch (type) {
-    case TYPE.alive:
-      return { kind: 'alive' }
-    case TYPE.bye:
-      return { kind: 'bye', secret: view.subarray(1) }
-    case TYPE.seek: {
-      const flags = flagsIn(view[7] as number)
-      const wanted = view[8] as number
-      if (flags === null || wanted === 0 || wanted > MAX_WANTED) return null
-      return { kind: 'seek', member: view.readUIntBE(1, 6), ...flags, wanted }
-    }
-    case TYPE.ask:
-      return { kind: 'ask', request: view.readUInt32BE(1) }
-    case TYPE.offer: {
-      const flags = flagsIn(view[13] as number)
-      if (flags === null) return null
-      const [seeker, member, channel] = [view.readUIntBE(1, 6), view.readUIntBE(7, 6), view.readUIntBE(14, 6)]
-      return { kind: 'offer', seeker, member, ...flags, channel }
-    }
-    case TYPE.accept:
-      return { kind: 'accept', offered: view.readUIntBE(1, 6), channel: view.readUIntBE(7, 6) }
-    case TYPE.decline:
-      return { kind: 'decline', offered: view.readUIntBE(1, 6) }
-    case TYPE.gone:
-      return { kind: 'gone', channel: view.readUIntBE(1, 6) }
-    default:
-      return null
-  }
+  const fixed = FIXED[type]
+  if (fixed === undefined || view.length < fixed.bytes) return null
+  const frame = fixed.read(view.subarray(0, fixed.bytes))
+  return frame === null ? null : { frame, bytes: fixed.bytes }
 }
 
 function decodePass(view: Buffer): Decoded | null {

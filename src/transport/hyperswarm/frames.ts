@@ -29,6 +29,7 @@
  * Handshake hash of a channel: BLAKE2b-512, keyed with the topic, of "peerlog channel hash 1" ‖ channel (4 bytes,
  * little-endian) ‖ handshake hash of the link.
  */
+import { isUtf8 } from 'node:buffer'
 import sodium from 'sodium-universal'
 import { hash } from '../../base/hash.ts'
 import { MAX_MESSAGE_BYTES } from '../../base/limits.ts'
@@ -77,6 +78,7 @@ export function decodeFrame(bytes: Buffer): Frame | string {
     }
     case CLOSE:
       if (rest.length > MAX_REASON_BYTES) return 'a CLOSE with too long a reason'
+      if (!isUtf8(rest)) return 'a CLOSE whose reason is not UTF-8'
       return { type: CLOSE, channel, reason: rest.toString('utf8') }
     default:
       return `an unknown frame type ${type}`

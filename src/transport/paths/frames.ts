@@ -24,6 +24,7 @@
  * DATA, PART and CLOSE are numbered from 0, in each direction of the connection, over all its paths.
  */
 
+import { isUtf8 } from 'node:buffer'
 import { asBuffer } from '../../base/bytes.ts'
 import { MAX_VARINT_BYTES, Reader, varintBytes, writeVarint } from '../../base/codec.ts'
 import { MAX_MESSAGE_BYTES } from '../../base/limits.ts'
@@ -111,8 +112,9 @@ function decodeRest(type: FrameType, reader: Reader): Frame | null {
 }
 
 function reasonIn(reader: Reader): string {
-  if (reader.remaining > MAX_REASON_BYTES) reader.fail()
-  return reader.rest().toString('utf8')
+  const bytes = reader.rest()
+  if (bytes.length > MAX_REASON_BYTES || !isUtf8(bytes)) reader.fail()
+  return reader.ok ? bytes.toString('utf8') : ''
 }
 
 export function encodeHello(incarnation: Uint8Array): Buffer {
