@@ -25,6 +25,7 @@ interface SimFlags {
   transport?: SimTransport
   scenario?: string
   keep?: string
+  report?: string
   shrink: boolean
   json?: true
   quiet?: true
@@ -69,6 +70,7 @@ export function addSim(program: Command): void {
     .addOption(new Option('--transport <name>', 'what the devices talk over').choices(['stream']))
     .option('--scenario <file>', 'instead of one of chance: a JSON file as docs/SIMULATOR.md describes it')
     .option('--keep <folder>', 'leaves sim.db and the database of every device in this folder, which is empty or new')
+    .option('--report <file>', 'writes a page to look at, in HTML')
     .option('--no-shrink', 'leaves a failing scenario as large as it is')
     .option('--json', 'the whole record of every run as JSON, one per line')
     .option('-q, --quiet', 'only results and problems')
@@ -77,7 +79,7 @@ export function addSim(program: Command): void {
       'after',
       `
 Examples:
-  $ peerlog sim --devices 20 --loss 0.3 --seed 7
+  $ peerlog sim --devices 20 --loss 0.3 --seed 7 --report out.html
   $ peerlog sim --seeds 1..1000
   $ peerlog sim --scenario failed.json --keep run/
   $ sqlite3 run/sim.db 'SELECT at, kind, device, detail FROM sim_events'`,
@@ -102,14 +104,14 @@ async function sim(flags: SimFlags): Promise<void> {
 async function jobsOf(flags: SimFlags): Promise<{ count: number; job: (number: number) => Job }> {
   const { parseScenario } = await import('../simulator/scenario.ts')
   const { randomScenario } = await import('../simulator/random-scenario.ts')
-  const { seed = 1, scenario: file, keep } = flags
+  const { seed = 1, scenario: file, keep, report } = flags
   const range = flags.seeds ?? { from: seed, to: seed + Math.max(1, flags.runs ?? 1) - 1 }
   const count = range.to - range.from + 1
   if (flags.seeds !== undefined && (flags.seed !== undefined || flags.runs !== undefined)) {
     throw new UsageError('--seeds says already which seeds are run', 'Leave --seed and --runs out')
   }
-  if (count > 1 && (keep !== undefined || file !== undefined)) {
-    throw new UsageError('--keep and --scenario are for one run', 'Give one --seed')
+  if (count > 1 && (keep !== undefined || report !== undefined || file !== undefined)) {
+    throw new UsageError('--keep, --report and --scenario are for one run', 'Give one --seed')
   }
   if (keep !== undefined) prepareFolder(keep)
   if (file !== undefined) {
@@ -152,6 +154,7 @@ async function run(
     if (record === null) break
     done.push(record)
     await tell(record, count, output)
+    if (flags.report !== undefined) await writeReport(flags.report, record, output)
     if (record.verdict.ok) continue
     failed++
     await explain(scenario, record, flags, output, signal)
@@ -199,6 +202,12 @@ async function explain(
   )
   output.status(`  ${failureText(shrunk.record)}`)
   output.status(`  peerlog sim --scenario ${file}`)
+}
+
+async function writeReport(file: string, record: SimRecord, output: Output): Promise<void> {
+  const { renderReport } = await import('../simulator/report/page.ts')
+  fs.writeFileSync(file, renderReport(record))
+  output.status(`report: ${file}`)
 }
 
 function unlessAborted(signal: AbortSignal): (error: unknown) => null {

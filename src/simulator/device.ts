@@ -1,7 +1,7 @@
 import { hash } from '../base/hash.ts'
 import { encodeData } from '../event/data.ts'
 import { authorKeyPair } from '../event/signature.ts'
-import type { StoreCommit } from '../broadcast/replication.ts'
+import type { StoreCommit } from '../broadcast/replication-options.ts'
 import type { NewEvent } from '../store/own-log.ts'
 import { Chance } from './chance.ts'
 import { DeviceClock } from './device-clock.ts'

@@ -1,7 +1,7 @@
 import { hash } from '../base/hash.ts'
 import { MAX_CLOCK_AHEAD_MS } from '../base/limits.ts'
 import { Mmr } from '../event/mmr.ts'
-import type { StoreCommit } from '../broadcast/replication.ts'
+import type { StoreCommit } from '../broadcast/replication-options.ts'
 import type { EventStore } from '../store/event-store.ts'
 import type { Event } from '../store/stored-event.ts'
 import type { Failures } from './failures.ts'

@@ -1,6 +1,6 @@
 import type { EndReason } from '../broadcast/end-reason.ts'
 import { DEAF } from '../broadcast/sender.ts'
-import type { StoreCommit } from '../broadcast/replication.ts'
+import type { StoreCommit } from '../broadcast/replication-options.ts'
 import type { DatabaseKeys } from '../event/keys.ts'
 import type { Event } from '../store/stored-event.ts'
 import { Chance } from './chance.ts'

@@ -61,6 +61,13 @@ describe('peerlog sim', () => {
     expect(again.stderr).toMatch(/is not empty/)
   })
 
+  test('writes a page to look at', async () => {
+    const file = terminal.file('out.html')
+    const { code, stderr } = await terminal.run(['sim', '--seed', '4', '--devices', '4', '--report', file])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: `report: ${file}\n` })
+    expect(fs.readFileSync(file, 'utf8')).toMatch(/^<!doctype html>[^]*device-4/i)
+  })
+
   test('makes a failing run smaller, and writes a file that repeats it', { timeout: 120_000 }, async () => {
     terminal.file('')
     const broken = (args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> => {

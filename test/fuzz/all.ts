@@ -1,7 +1,9 @@
 import { DATA, EVENTS, SEALED_EVENTS, SUBJECTS_OF_CALLERS } from './decoders/events.ts'
+import { DATAGRAMS, ENVELOPES, FILTERS } from './decoders/datagrams.ts'
 import { CARDS, MUX_FRAMES, PATH_FRAMES, STREAM_LENGTHS } from './decoders/links.ts'
 import { FORK_PROOFS, RUNS } from './decoders/logs.ts'
 import { MESSAGES } from './decoders/messages.ts'
+import { RANGES } from './decoders/ranges.ts'
 import { BUS_MESSAGES, FORWARDED, RELAY_FRAMES, TOKENS } from './decoders/relay.ts'
 import type { Decoder } from './fuzz.ts'
 
@@ -22,4 +24,8 @@ export const DECODERS: readonly Decoder[] = [
   BUS_MESSAGES,
   TOKENS,
   FORWARDED,
+  DATAGRAMS,
+  ENVELOPES,
+  FILTERS,
+  RANGES,
 ]

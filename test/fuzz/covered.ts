@@ -14,6 +14,10 @@ export const COVERED: Readonly<Record<string, readonly string[]>> = {
   'relay cards': ['src/transport/relay/rendezvous.ts'],
   'relay cluster': ['relay-server/src/cluster/bus-frames.ts'],
   'relay tokens': ['relay-server/src/tokens.ts'],
+  'datagram messages': ['src/broadcast/gossip/messages.ts', 'src/broadcast/gossip/place.ts', 'src/base/codec.ts'],
+  datagrams: ['src/broadcast/gossip/envelope.ts', 'src/broadcast/gossip/messages.ts', 'src/base/codec.ts'],
+  'Bloom filters': ['src/reconcile/bloom/bloom-filter.ts', 'src/base/codec.ts'],
+  'range messages': ['src/reconcile/range/message-reader.ts'],
   // It rejects nothing: whatever a proxy writes, there is an address.
   'forwarded addresses': [],
 }

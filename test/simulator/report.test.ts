@@ -4,11 +4,13 @@ import os from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
+import { randomScenario } from '../../src/simulator/random-scenario.ts'
 import { renderReport } from '../../src/simulator/report/page.ts'
 import { lossOf, lossOnWays, reachOf } from '../../src/simulator/report/reach.ts'
 import { formatBytes, formatNumber, formatShare, formatTime, TimeScale } from '../../src/simulator/report/scale.ts'
 import { MAX_BARS, MAX_POINTS, OTHER_KINDS, progressOf, sentOverTime } from '../../src/simulator/report/series.ts'
 import type { SimRecord } from '../../src/simulator/record.ts'
+import { simulate } from '../../src/simulator/simulate.ts'
 import { Browser, browserMissing } from './browser.ts'
 import { sampleRecord } from './sample-record.ts'
 
@@ -98,6 +100,28 @@ it('says what happened, and needs nothing but itself', () => {
   expect(page.split('class="state crashed"').length - 2).toBe(crashes)
   expect(page.split('class="mark-crash"').length - 2).toBe(crashes)
   expect(page.split('<tr data-k=').length - 1).toBe(record.events.length)
+})
+
+it('shows a run of the simulator', async () => {
+  const scenario = randomScenario({ seed: 5, devices: 6, events: 60 })
+  const record = await simulate({ scenario, command: 'peerlog sim --seed 5', version: '0.0.0' })
+  const page = renderReport(record)
+  elementsOf(page)
+  expect(drawnIn(page)).not.toMatch(/NaN|Infinity|undefined/)
+  expect(page).toContain(record.trace)
+  expect(page).toContain(`<h1>${record.verdict.ok ? 'Passed' : 'Failed'}</h1>`)
+  expect(page.split('<tr data-k=').length - 1).toBe(record.events.length)
+  for (const { name, spans } of record.devices) {
+    expect(page).toContain(`<bdi>${name}</bdi>`)
+    // Every state but absence is drawn.
+    const drawn = spans.filter(({ from, to, state }) => state !== 'absent' && to > from)
+    expect(page.split(`<title>${name}: `).length - 1).toBeGreaterThanOrEqual(drawn.length)
+  }
+  const sent = sentOverTime(record).stretches.flatMap(({ bytes }) => bytes)
+  const sum = sent.reduce((all, one) => all + one, 0)
+  // What was sent at the very beginning, before any time had passed, is not drawn.
+  expect(sum).toBeLessThanOrEqual(record.traffic.reduce((all, { bytes }) => all + bytes, 0))
+  expect(sum).toBeGreaterThan(0)
 })
 
 it('leads from each failure to its moment', () => {
