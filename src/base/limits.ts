@@ -106,6 +106,11 @@ export const APPEND_BURST_MS = 8
 export const ADMISSION_TIMEOUT_MS = 10_000
 /** Heads in one message: about 43 KB. */
 export const MAX_HEADS_PER_MESSAGE = 1000
+/** Logs of both sides from which on their heads are compared by ranges: fewer are told at once, for a round trip less. */
+export const RANGE_MIN_LOGS = 300
+/** Bytes of one message of that comparison, and how many messages of it are answered. */
+export const HEAD_RANGES_BYTES: number = 256 * KiB
+export const MAX_HEAD_RANGES_ROUNDS = 256
 /** Ranges that we ask one peer for at the same time. */
 export const MAX_PULLS = 256
 /** Ranges in one request. */

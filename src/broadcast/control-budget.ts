@@ -21,7 +21,9 @@ export class ControlBudget {
 }
 
 function costOf(message: Message): number {
+  if (message.type === 'frame' || message.type === 'ack' || message.type === 'fork') return 0
   if (message.type === 'heads') return 1 + Math.floor(message.heads.length / CONTROL_ENTRIES)
   if (message.type === 'request') return 1 + Math.floor(message.ranges.length / CONTROL_ENTRIES)
+  if (message.type === 'tell') return 1 + Math.floor(message.prefixes.length / CONTROL_ENTRIES)
   return 1
 }

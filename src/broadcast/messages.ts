@@ -1,5 +1,6 @@
 import { Reader, Writer } from '../base/codec.ts'
 import {
+  HEAD_RANGES_BYTES,
   MAX_FORK_PROOF_BYTES,
   MAX_HEADS_PER_MESSAGE,
   MAX_LOG_LENGTH,
@@ -13,11 +14,11 @@ import type { Run } from '../event/run.ts'
 import { encodedRunBytes, readRun, writeRun } from '../event/run.ts'
 
 /**
- * Messages of a session, protocol version 2. The first byte says which; the rest must fit exactly.
+ * Messages of a session, protocol version 3. The first byte says which; the rest must fit exactly.
  *
  *    1  HELLO    version u8 ‖ proof 32 bytes
  *    2  GOODBYE  code u8 ‖ reason (varint length ‖ UTF-8, at most 256 bytes)
- *    3  ROOT     frontier root 32 bytes ‖ features varint ‖ varint n ‖ n × mark 16
+ *    3  ROOT     frontier root 32 bytes ‖ features varint ‖ varint n ‖ n × mark 16 ‖ logs varint: how many I hold
  *    4  HEADS    kind u8 (0: more follow, 1: the last, 2: news) ‖ varint n
  *                ‖ n × (author 32 ‖ length varint ‖ start varint ‖ tag 8)
  *    5  REQUEST  varint n ‖ n × (author 32 ‖ from varint ‖ want u8 (0: events, 1: events with peaks, 2: fork proof,
@@ -29,11 +30,13 @@ import { encodedRunBytes, readRun, writeRun } from '../event/run.ts'
  *   10  LAZY     only announce to me what you forward
  *   11  EAGER    push to me what you forward
  *   12  MARK     mark 16: the frontier that I have now
+ *   13  RANGE    a message of range reconciliation (Negentropy V1) over heads
+ *   14  TELL     kind u8 (0: more follow, 1: the last) ‖ varint n ‖ n × author prefix 16: tell me these heads
  *
  * A mark is the first 16 bytes of a frontier root. Features are bits; there are none yet, and unknown ones are ignored.
  * A head's tag is the first 8 bytes of its MMR root, or eight bytes ff for a forked log.
  */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 const HELLO = 1
 const GOODBYE = 2
@@ -47,11 +50,15 @@ const PING = 9
 const LAZY = 10
 const EAGER = 11
 const MARK = 12
+const RANGE = 13
+const TELL = 14
 
 const NO_FEATURES = 0
 
 export const TAG_BYTES = 8
 export const MARK_BYTES = 16
+/** Bytes of an author's key by which TELL names it. */
+export const AUTHOR_PREFIX_BYTES = 16
 export const FORKED_TAG: Buffer = Buffer.alloc(TAG_BYTES, 0xff)
 
 export interface Head {
@@ -78,7 +85,7 @@ export interface RangeRequest {
 export type Message =
   | { type: 'hello'; version: number; proof: Buffer }
   | { type: 'goodbye'; code: number; reason: string }
-  | { type: 'root'; root: Buffer; marks: Buffer[] }
+  | { type: 'root'; root: Buffer; marks: Buffer[]; logs: number }
   | { type: 'heads'; kind: HeadsKind; heads: Head[] }
   | { type: 'request'; ranges: RangeRequest[] }
   | { type: 'frame'; runs: Run[] }
@@ -88,6 +95,8 @@ export type Message =
   | { type: 'lazy' }
   | { type: 'eager' }
   | { type: 'mark'; mark: Buffer }
+  | { type: 'range'; bytes: Buffer }
+  | { type: 'tell'; isLast: boolean; prefixes: Buffer[] }
 
 export function encodeHello(proof: Buffer): Buffer {
   return Buffer.concat([Uint8Array.of(HELLO, PROTOCOL_VERSION), proof])
@@ -97,11 +106,14 @@ export function encodeGoodbye(code: number, reason: string): Buffer {
   return new Writer().u8(GOODBYE).u8(code).text(reason).finish()
 }
 
-/** @param marks frontiers that we and the peer have both had, the newest first. */
-export function encodeRoot(root: Buffer, marks: readonly Buffer[] = []): Buffer {
+/**
+ * @param marks frontiers that we and the peer have both had, the newest first.
+ * @param logs number of logs that we hold.
+ */
+export function encodeRoot(root: Buffer, marks: readonly Buffer[] = [], logs = 0): Buffer {
   const writer = new Writer().u8(ROOT).bytes(root).varint(NO_FEATURES).varint(marks.length)
   for (const mark of marks) writer.bytes(mark)
-  return writer.finish()
+  return writer.varint(logs).finish()
 }
 
 export function encodeHeads(kind: HeadsKind, heads: readonly Head[]): Buffer {
@@ -133,6 +145,19 @@ export function encodeFork(proof: Buffer): Buffer {
 
 export function encodeMark(mark: Buffer): Buffer {
   return Buffer.concat([Uint8Array.of(MARK), mark])
+}
+
+export function encodeRange(bytes: Uint8Array): Buffer {
+  return Buffer.concat([Uint8Array.of(RANGE), bytes])
+}
+
+export function encodeTell(isLast: boolean, prefixes: readonly Buffer[]): Buffer {
+  const writer = new Writer()
+    .u8(TELL)
+    .u8(isLast ? 1 : 0)
+    .varint(prefixes.length)
+  for (const prefix of prefixes) writer.bytes(prefix)
+  return writer.finish()
 }
 
 export const PING_MESSAGE: Buffer = Buffer.of(PING)
@@ -173,6 +198,11 @@ function readMessage(reader: Reader): Message | null {
       return { type: 'eager' }
     case MARK:
       return { type: 'mark', mark: reader.bytes(MARK_BYTES) }
+    case RANGE:
+      if (reader.remaining > HEAD_RANGES_BYTES) reader.fail()
+      return { type: 'range', bytes: reader.rest() }
+    case TELL:
+      return readTell(reader)
     default:
       reader.fail()
       return null
@@ -186,7 +216,16 @@ function readRoot(reader: Reader): Message {
   if (count > MAX_MARKS) reader.fail()
   const marks: Buffer[] = []
   for (let i = 0; i < count && reader.ok; i++) marks.push(reader.bytes(MARK_BYTES))
-  return { type: 'root', root, marks }
+  return { type: 'root', root, marks, logs: reader.varint() }
+}
+
+function readTell(reader: Reader): Message {
+  const kind = reader.u8()
+  const count = reader.varint()
+  if (kind > 1 || count > MAX_HEADS_PER_MESSAGE) reader.fail()
+  const prefixes: Buffer[] = []
+  for (let i = 0; i < count && reader.ok; i++) prefixes.push(reader.bytes(AUTHOR_PREFIX_BYTES))
+  return { type: 'tell', isLast: kind === 1, prefixes }
 }
 
 function readHeads(reader: Reader): Message {

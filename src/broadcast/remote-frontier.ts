@@ -28,6 +28,17 @@ export class RemoteFrontier {
     this.#equal = true
   }
 
+  /** What the peer holds is compared with what we hold now. */
+  comparing(): void {
+    this.#before.clear()
+  }
+
+  /** When they were compared the frontiers differed in these logs of ours alone, of which the peer is yet to tell. */
+  setEqualBut(logs: readonly ReplicaLog[]): void {
+    this.#equal = true
+    for (const { hex } of logs) this.set(hex, 0)
+  }
+
   /** The peer holds the log from there on. */
   setStart(hex: string, start: number): void {
     if (start > 0) this.#starts.set(hex, start)

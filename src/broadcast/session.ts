@@ -10,34 +10,32 @@ import { CLOSING, END_REASONS } from './end-reason.ts'
 import { Liveness } from './liveness.ts'
 import type { Head, HeadsKind, Message } from './messages.ts'
 import { Marking } from './marking.ts'
-import { Meeting } from './meeting.ts'
+import { Meeting, type MeetingOptions } from './meeting.ts'
 import * as messages from './messages.ts'
 import type { Output } from './output.ts'
 import type { RunStatus } from './receiver.ts'
 import { Receiver } from './receiver.ts'
 import { RemoteFrontier } from './remote-frontier.ts'
-import type { Claims, Mark, Pace, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
+import type { Claims, Pace, Replica, ReplicaChange, ReplicaLog } from './replica.ts'
 import { Sender } from './sender.ts'
 import { Teller } from './teller.ts'
 
-export interface SessionOptions {
-  initiator: boolean
-  handshakeHash: Uint8Array
+export interface SessionOptions extends MeetingOptions {
   admissionKey: Buffer
   replica: Replica
   claims: Claims
   pace: Pace
-  /** Frontiers that this peer and we have both had, the newest first. */
-  marks: readonly Mark[]
 }
+
+const BEFORE_OPEN: ReadonlySet<Message['type']> = new Set(['root', 'heads', 'range', 'tell', 'ping'])
 
 /**
  * One conversation with one peer, as a state machine without IO: messages, changes of the replica and the time go in;
  * `poll` gives out, one by one, what is to be done. The same code runs over every transport and in a simulator.
  *
- * hello ⇄ hello, root ⇄ root; if the roots differ heads ⇄ heads, of all logs or of those that have changed since the
- * newest frontier that both have had; then requests and frames until nothing is missing, and
- * from then on new events are pushed as they are stored. See docs/PROTOCOL.md.
+ * hello ⇄ hello, root ⇄ root; if the roots differ heads ⇄ heads, of all logs or of those that may differ (see `Meeting`);
+ * then requests and frames until nothing is missing, and from then on new events are pushed as they are stored. See
+ * docs/PROTOCOL.md.
  */
 export class Session {
   readonly #options: SessionOptions
@@ -60,7 +58,7 @@ export class Session {
   readonly #liveness = new Liveness()
 
   constructor(options: SessionOptions) {
-    const { replica, claims, pace, marks, initiator } = options
+    const { replica, claims, pace } = options
     this.#options = options
     this.#replica = replica
     this.#remote = new RemoteFrontier(replica)
@@ -68,7 +66,7 @@ export class Session {
     this.#receiver = new Receiver(replica, this.#remote, this.#teller, claims)
     this.#sender = new Sender(replica, this.#remote)
     this.#comparison = new Comparison(replica, this.#remote, this.#receiver, this.#sender)
-    this.meeting = new Meeting(replica, this.#remote, this.#teller, marks, initiator)
+    this.meeting = new Meeting(replica, this.#remote, this.#teller, options)
     this.#marking = new Marking(replica)
   }
 
@@ -116,9 +114,8 @@ export class Session {
     if (message.type === 'goodbye') return this.#onGoodbye(message.code)
     if (message.type === 'hello') return this.#onHello(message.version, message.proof, now)
     if (!this.admitted) return this.#end('protocol-violation', `sent ${message.type} before it was admitted`)
-    const isData = message.type === 'frame' || message.type === 'ack' || message.type === 'fork'
-    if (!isData && !this.#control.spend(message, now)) return this.#end('flood', 'sent too many control messages')
-    if (this.#phase !== 'open' && message.type !== 'root' && message.type !== 'heads' && message.type !== 'ping') {
+    if (!this.#control.spend(message, now)) return this.#end('flood', 'sent too many control messages')
+    if (this.#phase !== 'open' && !BEFORE_OPEN.has(message.type)) {
       return this.#end('protocol-violation', `sent ${message.type} before its heads`)
     }
     this.#onMessage(message, bytes.length, now)
@@ -217,7 +214,8 @@ export class Session {
     const opening = this.#openings.shift()
     if (opening !== undefined) return opening
     if (!this.admitted) return null
-    const message = this.#teller.nextHeads() ?? (this.#phase === 'open' ? this.#nextOpen(now) : null)
+    const heads = this.meeting.next() ?? this.#teller.nextHeads()
+    const message = heads ?? (this.#phase === 'open' ? this.#nextOpen(now) : null)
     return message ?? (this.#liveness.isPingDue(now) ? messages.PING_MESSAGE : null)
   }
 
@@ -274,12 +272,15 @@ export class Session {
   #onMessage(message: Message, bytes: number, now: number): void {
     switch (message.type) {
       case 'root':
-        return this.#onRoot(message.root, message.marks, now)
+        return this.#onRoot(message, now)
       case 'heads':
         return this.#onHeads(message.kind, message.heads, now)
+      case 'range':
+      case 'tell':
+        this.#liveness.step(now)
+        return this.#endFor(this.meeting.search(message))
       case 'request':
-        for (const range of message.ranges) this.#sender.serve(range)
-        return
+        return message.ranges.forEach((range) => this.#sender.serve(range))
       case 'frame':
         return this.#onFrame(message.runs, now)
       case 'ack':
@@ -299,10 +300,10 @@ export class Session {
     }
   }
 
-  #onRoot(root: Buffer, theirMarks: Buffer[], now: number): void {
+  #onRoot({ root, marks, logs }: Extract<Message, { type: 'root' }>, now: number): void {
     if (this.#phase !== 'root') return this.#end('protocol-violation', 'sent its root twice')
     this.#liveness.step(now)
-    const mark = this.meeting.compare(root, theirMarks)
+    const mark = this.meeting.compare(root, marks, logs)
     this.#phase = mark === null ? 'heads' : 'open'
     if (mark === null) this.#marking.changed()
     else this.#effects.push({ type: 'mark', mark })
@@ -314,7 +315,7 @@ export class Session {
   }
 
   #onHeads(kind: HeadsKind, heads: Head[], now: number): void {
-    if (this.#phase === 'root' || (this.#phase === 'heads') === (kind === 'news')) {
+    if (this.#phase === 'root' || this.meeting.isSearching || (this.#phase === 'heads') === (kind === 'news')) {
       return this.#end('protocol-violation', 'sent heads out of turn')
     }
     if (heads.length > 0) this.#liveness.step(now)

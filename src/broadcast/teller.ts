@@ -28,10 +28,14 @@ export class Teller {
     return this.#news.size === 0 ? Infinity : this.#newsAt + this.#pace.announceMs
   }
 
+  /** Frontiers are compared now: what was new until then is part of that. */
+  comparing(): void {
+    this.#news.clear()
+  }
+
   /** Tells these logs, all that the peer may not know of. */
   tellAll(logs: readonly ReplicaLog[]): void {
     this.#all = { logs, next: 0 }
-    this.#news.clear()
   }
 
   tell(hex: string): void {

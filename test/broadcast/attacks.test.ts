@@ -180,7 +180,7 @@ describe('malformed', () => {
   const cases: [string, Buffer][] = [
     ['nothing', Buffer.alloc(0)],
     ['type 0', Buffer.of(0)],
-    ['type 13', Buffer.of(13)],
+    ['type 15', Buffer.of(15)],
     ['type 255', Buffer.alloc(100, 255)],
     ['a hello cut short', messages.encodeHello(Buffer.alloc(32)).subarray(0, 33)],
     ['a hello with more', Buffer.concat([messages.encodeHello(Buffer.alloc(32)), Buffer.of(0)])],
@@ -209,6 +209,8 @@ describe('malformed', () => {
     ['an ack in a longer form', Buffer.of(7, 0x81, 0)],
     ['a fork proof that is too long', messages.encodeFork(Buffer.alloc(MAX_FORK_PROOF_BYTES + 1))],
     ['a ping with more', Buffer.of(9, 0)],
+    ['1001 heads that are asked for', messages.encodeTell(true, Array(1001).fill(Buffer.alloc(16)))],
+    ['heads asked for in an unknown way', Buffer.of(14, 2, 0)],
     ['a reason that is too long', messages.encodeGoodbye(0, 'x'.repeat(257))],
     ['a reason that is no text', Buffer.of(2, 0, 1, 0xff)],
     ['4 MiB of nothing', Buffer.alloc(MAX_MESSAGE_BYTES)],

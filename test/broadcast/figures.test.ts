@@ -48,9 +48,9 @@ describe('bytes', () => {
       return bytesOf(link)
     })
     expect(figures).toEqual([
-      [69, 69],
-      [69, 69],
-      [69, 69],
+      [70, 70],
+      [70, 70],
+      [70, 70],
     ])
   })
 

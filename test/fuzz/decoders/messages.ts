@@ -1,4 +1,5 @@
 import {
+  HEAD_RANGES_BYTES,
   MAX_FORK_PROOF_BYTES,
   MAX_HEADS_PER_MESSAGE,
   MAX_LOG_LENGTH,
@@ -36,6 +37,7 @@ const VALID: readonly ((chance: Chance) => Buffer)[] = [
     messages.encodeRoot(
       chance.bytes(32),
       chance.list(MAX_MARKS, () => chance.bytes(messages.MARK_BYTES)),
+      chance.number(),
     ),
   (chance) =>
     messages.encodeHeads(
@@ -50,6 +52,12 @@ const VALID: readonly ((chance: Chance) => Buffer)[] = [
   () => messages.LAZY_MESSAGE,
   () => messages.EAGER_MESSAGE,
   (chance) => messages.encodeMark(chance.bytes(messages.MARK_BYTES)),
+  (chance) => messages.encodeRange(chance.bytes(chance.below(300))),
+  (chance) =>
+    messages.encodeTell(
+      chance.oneIn(2),
+      chance.list(40, () => chance.bytes(messages.AUTHOR_PREFIX_BYTES)),
+    ),
 ]
 
 const times = <T>(count: number, one: T): T[] => Array.from({ length: count }, () => one)
@@ -71,6 +79,12 @@ const ODD: readonly ((chance: Chance) => Buffer)[] = [
     ]),
   (chance) => messages.encodeFrame([oddRun(chance)]),
   () => messages.encodeFrame([]),
+  (chance) => messages.encodeRange(Buffer.alloc(HEAD_RANGES_BYTES + chance.below(3) - 1)),
+  (chance) =>
+    messages.encodeTell(
+      true,
+      times(MAX_HEADS_PER_MESSAGE + chance.below(3), chance.bytes(messages.AUTHOR_PREFIX_BYTES)),
+    ),
   (chance) => messages.encodeFork(Buffer.alloc(chance.oneIn(3) ? MAX_FORK_PROOF_BYTES + chance.below(3) - 1 : 3)),
 ]
 
@@ -101,6 +115,10 @@ function encode(message: Message): Buffer | null {
       return messages.EAGER_MESSAGE
     case 'mark':
       return messages.encodeMark(message.mark)
+    case 'range':
+      return messages.encodeRange(message.bytes)
+    case 'tell':
+      return messages.encodeTell(message.isLast, message.prefixes)
   }
 }
 
