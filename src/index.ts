@@ -1,6 +1,8 @@
 export { open } from './open.ts'
 export type { OpenOptions, TransportChoice } from './open.ts'
 export { Database } from './database.ts'
+export { Audit } from './audit.ts'
+export type { AuditOptions } from './audit.ts'
 export type { AppendItem, AppendOptions, ReadOptions } from './database.ts'
 export type { Event } from './store/stored-event.ts'
 export { deriveTopic } from './topic/topic.ts'

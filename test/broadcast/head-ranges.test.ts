@@ -61,7 +61,7 @@ describe('two strangers that hold many logs', () => {
       b.store.ingest(RUNS.slice(AUTHORS + 5, AUTHORS + 8))
       const link = swapped ? meetAndSettle(world, b, a) : meetAndSettle(world, a, b)
       const [first, second] = link.ends.map(sent)
-      expect([first?.['heads']?.heads, second?.['heads']?.heads].toSorted()).toEqual([3, 5])
+      expect(new Set([first?.['heads']?.heads, second?.['heads']?.heads])).toEqual(new Set([3, 5]))
       // 43 bytes for each of 600 heads would be 26 KB, each way.
       const bytes = link.ends.flatMap((end) => ['range', 'tell', 'heads'].map((kind) => sent(end)[kind]?.bytes ?? 0))
       expect(bytes.reduce((sum, one) => sum + one)).toBeLessThan(13_000)
