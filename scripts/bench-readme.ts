@@ -72,11 +72,17 @@ export function renderTables(results: BenchResults): string {
   return `\n\n${[...parts, machineText(results)].join('\n\n')}\n\n`
 }
 
-/** The figures that a user would ask for, in one table. */
+/** The figures that a user would ask for, in one table: each beside its goals and one peer. */
 export function renderHeadlines(results: BenchResults): string {
+  const headlines = results.rows.filter((row) => row.headline === true)
   return renderTable(
     results,
-    results.rows.filter((row) => row.headline === true),
+    headlines.map((row) => {
+      const others = row.ratios.filter(({ goal }) => goal === undefined)
+      const ratios = [...row.ratios.filter(({ goal }) => goal !== undefined), ...others.slice(0, 1)]
+      const { note: _note, ...brief } = row
+      return { ...brief, ratios }
+    }),
   )
 }
 
