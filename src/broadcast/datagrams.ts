@@ -7,6 +7,7 @@ import type { Transport } from '../transport/transport.ts'
 import { Gossip } from './gossip/gossip.ts'
 import type { GossipOutput } from './gossip/output.ts'
 import type { DatagramIdentity, PeerStatus, ReplicaStore, StoreCommit } from './replication-options.ts'
+import type { Witness } from './own-log-guard.ts'
 import type { SyncEvent } from './sync-event.ts'
 
 export interface DatagramsOptions {
@@ -21,6 +22,8 @@ export interface DatagramsOptions {
   isConnected: (peerId: string) => boolean
   /** Runs have been held back for their clocks. */
   onHeld: (runs: readonly Run[]) => void
+  /** A link has got on as far as it could. */
+  pumped: () => void
 }
 
 /** The replication of one database over those of its transports that carry datagrams. */
@@ -54,6 +57,15 @@ export class Datagrams {
 
   isConnected(peerId: string): boolean {
     return this.#links.some((link) => link.peers().some((peer) => peer.peerId === peerId))
+  }
+
+  /** What its peers can say of our own log: the same as we, once both hold the same. */
+  witnesses(): Witness[] {
+    const { store } = this.#options
+    return this.peers().map(({ inSync }) => ({
+      admitted: true,
+      account: (author) => (inSync ? { length: store.log(author)?.mmr.length ?? 0, owes: false } : null),
+    }))
   }
 
   peers(): PeerStatus[] {
@@ -129,6 +141,7 @@ class DatagramLink {
     } finally {
       this.#pumping = false
     }
+    this.#options.pumped()
     clearTimeout(this.#timer)
     const { wakeAt } = this.#gossip
     if (wakeAt === Infinity) return

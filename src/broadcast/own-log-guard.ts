@@ -1,17 +1,24 @@
 import { RECOVERY_MORE_PEERS_MS, RECOVERY_WAIT_MS, STALL_TIMEOUT_MS } from '../base/limits.ts'
-import type { Session } from './session.ts'
+
+/** A peer that may hold more of our own log than we do: a session, or a peer over datagrams. */
+export interface Witness {
+  /** True once it has proved that it knows the database. */
+  readonly admitted: boolean
+  /** What it has told of a log, and whether it owes us some of it; null before the two replicas are compared. */
+  account(author: string): { length: number; owes: boolean } | null
+}
 
 export interface OwnLogWatch {
   /** Hex of our own author. */
   author: string
   /** Length of our own log; infinity if it is forked, and can lack nothing any more. */
   length(): number
-  sessions(): Iterable<Session>
+  witnesses(): Iterable<Witness>
   /** Called once: null if peers hold no more of our log than we do, else why appends go on without knowing that. */
   settled(doubt: string | null): void
 }
 
-/** What the sessions say at this moment. */
+/** What the peers say at this moment. */
 interface Survey {
   /** Peers that have proved that they know the database. */
   admitted: number
@@ -23,7 +30,7 @@ interface Survey {
 
 /**
  * Holds appends back while our file may be an older copy of itself, until what peers hold of our own log is here: events
- * appended before that would contradict it. It looks whenever a session has got on, and waits for a bounded time.
+ * appended before that would contradict it. It looks whenever a peer has got on, and waits for a bounded time.
  */
 export class OwnLogGuard {
   readonly #watch: OwnLogWatch
@@ -54,7 +61,7 @@ export class OwnLogGuard {
     })
   }
 
-  /** A session has got on, or has ended. */
+  /** A peer has got on, or has gone. */
   look(): void {
     if (this.#isOver) return
     const now = performance.now()
@@ -78,11 +85,11 @@ export class OwnLogGuard {
 
   #survey(now: number): Survey {
     const survey: Survey = { admitted: 0, comparing: 0, missing: false }
-    for (const session of this.#watch.sessions()) {
-      if (!session.admitted) continue
+    for (const witness of this.#watch.witnesses()) {
+      if (!witness.admitted) continue
       survey.admitted++
       this.#admittedAt = Math.min(this.#admittedAt, now)
-      const account = session.account(this.#watch.author)
+      const account = witness.account(this.#watch.author)
       if (account === null) {
         survey.comparing++
         continue

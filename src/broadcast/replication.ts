@@ -68,6 +68,7 @@ export class Replication implements LinkHandlers {
       problem: (source, error) => this.#problem(source, error),
       isConnected: (peerId) => this.#hasSession(peerId),
       onHeld: (runs) => this.#onHeld(runs),
+      pumped: () => this.pumped(),
     })
   }
 
@@ -110,15 +111,16 @@ export class Replication implements LinkHandlers {
 
   /** Holds appends to our own log back until peers have had the chance to hand over what they hold of it. */
   guardOwnLog(author: string, confirmed: () => void): OwnLogGuard {
-    const links = this.#links
+    const [links, datagrams] = [this.#links, this.#datagrams]
     this.#guard = new OwnLogGuard({
       author,
       length: () => {
         const log = this.#options.store.log(author)
         return log === undefined ? 0 : log.fork === null ? log.mmr.length : Infinity
       },
-      *sessions() {
+      *witnesses() {
         for (const { session } of links) yield session
+        if (datagrams !== null) yield* datagrams.witnesses()
       },
       settled: (doubt) => {
         this.#guard = null
