@@ -43,6 +43,10 @@ export const SEALING_TIMEOUT_MS = 5000
 export const MAX_RUN_EVENTS = 4096
 /** Bytes of events that a frame is filled up to; more only if one segment is larger. */
 export const FRAME_TARGET_BYTES: number = 64 * KiB
+/** The same for the first frames of a session: it grows by what the peer acknowledges, and is halved where that takes long. */
+export const FRAME_START_BYTES: number = 8 * KiB
+/** Milliseconds between two acknowledgements from which on frames are too large for the connection. */
+export const FRAME_SLOW_MS = 1000
 
 // ---- transports -----------------------------------------------------------------------------------------------
 

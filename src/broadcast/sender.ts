@@ -1,5 +1,7 @@
 import {
   ACK_TIMEOUT_MS,
+  FRAME_SLOW_MS,
+  FRAME_START_BYTES,
   FRAME_TARGET_BYTES,
   MAX_PUSH_BYTES,
   MAX_RUNS_PER_FRAME,
@@ -36,6 +38,8 @@ export class Sender {
   #inFlightBytes = 0
   /** Bytes that may be on the way: it grows with what the peer acknowledges. */
   #window: number = SERVE_START_BYTES
+  /** Bytes that a frame is filled up to: what a slow connection takes too long for is as good as not sent. */
+  #frameBytes: number = FRAME_START_BYTES
   readonly #repeats = new RepeatBudget()
   /** When what the peer has been sent before may be sent again, in milliseconds; infinity if nothing waits for that. */
   #repeatAt = Infinity
@@ -128,7 +132,7 @@ export class Sender {
   #takePushes(runs: Run[]): number {
     let bytes = 0
     let taken = 0
-    while (taken < this.#pushes.length && taken < MAX_RUNS_PER_FRAME && bytes < FRAME_TARGET_BYTES) {
+    while (taken < this.#pushes.length && taken < MAX_RUNS_PER_FRAME && bytes < this.#frameBytes) {
       const run = this.#pushes[taken++] as Run
       bytes += encodedRunBytes(run)
       runs.push(run)
@@ -144,8 +148,8 @@ export class Sender {
     for (const [hex, serve] of this.#serves) {
       if (this.#mustWait(serve, now)) continue
       for (;;) {
-        if (bytes >= FRAME_TARGET_BYTES || runs.length >= MAX_RUNS_PER_FRAME) return
-        const run = this.#replica.readRun(hex, serve.next, FRAME_TARGET_BYTES - bytes, serve.withPeaks)
+        if (bytes >= this.#frameBytes || runs.length >= MAX_RUNS_PER_FRAME) return
+        const run = this.#replica.readRun(hex, serve.next, this.#frameBytes - bytes, serve.withPeaks)
         if (run === null) break
         serve.next += run.events.length
         const size = encodedRunBytes(run)
@@ -170,10 +174,14 @@ export class Sender {
   /** The peer has stored that many more frames. False if it was sent fewer. */
   acknowledged(frames: number, now: number): boolean {
     if (frames < 1 || frames > this.#inFlight.length) return false
+    const isSlow = now - this.#owedSince > FRAME_SLOW_MS
     this.#owedSince = now
     for (const bytes of this.#inFlight.splice(0, frames)) {
       this.#inFlightBytes -= bytes
       this.#window = Math.min(SERVE_WINDOW_BYTES, this.#window + bytes)
+      this.#frameBytes = isSlow
+        ? Math.max(FRAME_START_BYTES, this.#frameBytes / 2)
+        : Math.min(FRAME_TARGET_BYTES, this.#frameBytes + bytes)
     }
     return true
   }
