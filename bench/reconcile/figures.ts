@@ -35,4 +35,6 @@ export interface Figures {
   seconds: number
   figures: Figure[]
   losses: Loss[]
+  /** Bloom filters were measured in a later run than the rest. */
+  bloomApart?: boolean
 }

@@ -32,7 +32,7 @@ function known(): Figures {
 function read(): Figures {
   if (process.argv.includes('--draw')) return known()
   if (!process.argv.includes('--bloom')) return measured()
-  return { ...known(), figures: withBloom(known().figures), losses: losses() }
+  return { ...known(), figures: withBloom(known().figures), losses: losses(), bloomApart: true }
 }
 
 const figures = read()
