@@ -1,10 +1,11 @@
-import type { Cost, Figure, Figures, Way } from './figures.ts'
+import type { Cost, Figure, Figures, Loss, Way } from './figures.ts'
 import type { Line, Plot } from './plot.ts'
 
 export const NAMES: Record<Way, string> = {
   full: 'full frontier',
   delta: 'delta',
   range: 'ranges',
+  bloom: 'Bloom filters',
 }
 const WAYS = Object.keys(NAMES) as Way[]
 /** Logs that have changed where a plot goes over sizes, and logs where it goes over changes. */
@@ -39,12 +40,21 @@ function linesOf(figures: readonly Figure[], x: (figure: Figure) => number, y: (
   })).filter(({ points }) => points.length > 0)
 }
 
+function lossLines(losses: readonly Loss[], of: 'bytes' | 'rounds'): Line[] {
+  return [...new Set(losses.map(({ logs }) => logs))].map((logs, style) => ({
+    name: `${grouped(logs)} items`,
+    style,
+    points: losses.filter((one) => one.logs === logs).map((one) => [one.loss * 100, one[of]]),
+  }))
+}
+
 /** The plots, each under the name of its file. */
-export function plotsOf({ figures }: Figures): Record<string, Plot> {
+export function plotsOf({ figures, losses }: Figures): Record<string, Plot> {
   const bySize = figures.filter(({ logs, changed }) => changed === CHANGED && logs >= 30)
   const byChange = figures.filter(({ logs, changed }) => logs === LOGS && changed > 0)
   const size = { x: `logs, of which ${CHANGED} differ`, showX: grouped }
   const change = { x: `logs that differ, of ${grouped(LOGS)}`, showX: grouped }
+  const loss = { x: 'datagrams lost, in per cent', showX: String, linearX: true }
   const bytes = { y: 'bytes, both ways', showY: bytesText }
   const time = { y: 'processor time, both sides', showY: timeText }
   return {
@@ -88,6 +98,14 @@ export function plotsOf({ figures }: Figures): Record<string, Plot> {
         ({ ms }) => ms,
       ),
     },
+    'bytes-by-loss': { title: 'Bytes, the more is lost', ...loss, ...bytes, lines: lossLines(losses, 'bytes') },
+    'rounds-by-loss': {
+      title: 'Round trips, the more is lost',
+      ...loss,
+      y: 'round trips, mean',
+      showY: String,
+      lines: lossLines(losses, 'rounds'),
+    },
   }
 }
 
@@ -100,7 +118,7 @@ function isShown({ logs, changed }: Figure): boolean {
   )
 }
 
-export function tableOf({ figures, machine, date }: Figures): string {
+export function tableOf({ figures, machine, date, bloomApart }: Figures): string {
   const columns = WAYS.flatMap((way) => [`${NAMES[way]}: bytes`, 'round trips', 'time'])
   const lines = [
     `| logs | differ | ${columns.join(' | ')} | memory of the index |`,
@@ -114,5 +132,21 @@ export function tableOf({ figures, machine, date }: Figures): string {
       return `| ${grouped(logs)} | ${grouped(changed)} | ${cells.join(' | ')} | ${memory} |`
     }),
   ]
-  return `${lines.join('\n')}\n\nMeasured on ${machine}, ${date}; bytes do not depend on the machine.`
+  const apart =
+    bloomApart === true ? ' Bloom filters had a run of their own on a busy machine: their times are rough.' : ''
+  return `${lines.join('\n')}\n\nMeasured on ${machine}, ${date}; bytes do not depend on the machine.${apart}`
+}
+
+export function lossTableOf({ losses }: Figures): string {
+  const sizes = [...new Set(losses.map(({ logs }) => logs))]
+  const columns = sizes.map(
+    (logs) => `${grouped(logs)} items, ${grouped(logs / 10)} differ: bytes | round trips (most)`,
+  )
+  const rows = [...new Set(losses.map(({ loss }) => loss))].map((loss) => {
+    const cells = losses
+      .filter((one) => one.loss === loss)
+      .map(({ bytes, rounds, worst }) => `${bytesText(bytes)} | ${rounds} (${worst})`)
+    return `| ${Math.round(loss * 100)} % | ${cells.join(' | ')} |`
+  })
+  return [`| lost | ${columns.join(' | ')} |`, `| ---: |${' ---: |'.repeat(2 * sizes.length)}`, ...rows].join('\n')
 }

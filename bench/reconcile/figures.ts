@@ -9,7 +9,7 @@ export interface Cost {
   memory: number
 }
 
-export type Way = 'full' | 'delta' | 'range'
+export type Way = 'full' | 'delta' | 'range' | 'bloom'
 
 export interface Figure {
   /** Logs that each replica holds. */
@@ -19,9 +19,22 @@ export interface Figure {
   costs: Partial<Record<Way, Cost>>
 }
 
+/** What digests and Bloom filters cost if a share of all datagrams is lost: means, and the most round trips of any run. */
+export interface Loss {
+  logs: number
+  changed: number
+  loss: number
+  bytes: number
+  rounds: number
+  worst: number
+}
+
 export interface Figures {
   machine: string
   date: string
   seconds: number
   figures: Figure[]
+  losses: Loss[]
+  /** Bloom filters were measured in a later run than the rest. */
+  bloomApart?: boolean
 }

@@ -13,6 +13,8 @@ export interface Plot {
   /** Text of a value at an axis. */
   showX: (value: number) => string
   showY: (value: number) => string
+  /** From 0 in steps of 10. */
+  linearX?: boolean
   lines: Line[]
 }
 
@@ -32,10 +34,10 @@ const STYLE = `text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-size:15p
   ([, dark], i) => `.c${i}{stroke:${dark}}.f${i}{fill:${dark}}`,
 ).join('')}}`
 
-/** Both axes are logarithmic; the ground is left as it is. */
+/** Both axes are logarithmic unless the plot says otherwise; the ground is left as it is. */
 export function svgOf(plot: Plot): string {
   const all = plot.lines.flatMap(({ points }) => points)
-  const x = axis(
+  const x = (plot.linearX === true ? linearAxis : axis)(
     all.map(([value]) => value),
     AREA.left,
     AREA.right,
@@ -85,6 +87,14 @@ function axis(values: readonly number[], from: number, to: number): Axis {
   return {
     at: (value) => from + ((Math.log10(value) - low) / (high - low)) * (to - from),
     ticks: Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i)),
+  }
+}
+
+function linearAxis(values: readonly number[], from: number, to: number): Axis {
+  const steps = Math.max(1, Math.ceil(Math.max(...values) / 10))
+  return {
+    at: (value) => from + (value / (steps * 10)) * (to - from),
+    ticks: Array.from({ length: steps + 1 }, (_, i) => 10 * i),
   }
 }
 

@@ -10,6 +10,7 @@ export const MAX_HASHES = 16
 /** The share of ids that a filter takes for its own by mistake, unless asked otherwise. */
 export const FALSE_POSITIVES = 0.01
 
+/** How large a filter becomes: as large as `count` and `falsePositives` ask for, and `maxBytes` allows. */
 export interface BloomSize {
   /** Ids that are to be added. */
   count: number
@@ -22,7 +23,7 @@ export interface BloomSize {
 /**
  * A Bloom filter (Bloom, 1970) over ids that are hashes: what it says is not in it was not added; of what was not added it
  * takes a share for its own, another share with each salt. A fresh salt for each filter is therefore what makes a
- * sequence of them complete.
+ * sequence of them complete. A filter that has everything proves nothing: compare fingerprints too.
  *
  * An id is hashed whole with BLAKE2b-256, keyed with the salt; its places are a + i·b + (i³ − i)/6 modulo the number of bits
  * (enhanced double hashing: Dillinger and Manolios, 2004), with a and b the first two 48-bit numbers of that hash.
@@ -32,7 +33,9 @@ export interface BloomSize {
  *   bits  the rest  bit n is bit n mod 8 (the lowest first) of byte n div 8; none at all for an empty filter
  */
 export class BloomFilter {
+  /** 16 bytes that make this filter err about other ids than any other. */
   readonly salt: Buffer
+  /** Bits that each id sets, 1 … 16. */
   readonly hashes: number
   readonly #bits: Buffer
 
@@ -42,7 +45,7 @@ export class BloomFilter {
     this.#bits = bits
   }
 
-  /** @param salt 16 fresh random bytes. */
+  /** An empty filter. @param salt 16 fresh random bytes. */
   static create({ count, falsePositives = FALSE_POSITIVES, maxBytes }: BloomSize, salt: Uint8Array): BloomFilter {
     const bytes = Math.min(maxBytes, bloomBytes(count, falsePositives))
     const hashes = count === 0 ? 1 : Math.round(((bytes * 8) / count) * Math.LN2)
@@ -58,6 +61,7 @@ export class BloomFilter {
     return new BloomFilter(salt, hashes, reader.rest())
   }
 
+  /** As the class says: 17 bytes and its bits. */
   encode(): Buffer {
     return Buffer.concat([this.salt, Uint8Array.of(this.hashes), this.#bits])
   }
@@ -67,7 +71,7 @@ export class BloomFilter {
     return this.#bits.length
   }
 
-  /** @param id at least 16 bytes, all of which count. */
+  /** Adds an id, a hash of at least 16 bytes, all of which count. */
   add(id: Uint8Array): void {
     const bits = this.#bits.length * 8
     if (bits === 0) return
@@ -80,6 +84,7 @@ export class BloomFilter {
     }
   }
 
+  /** False: it was not added. True: it was, or is one of the few that are taken for it. */
   has(id: Uint8Array): boolean {
     const bits = this.#bits.length * 8
     if (bits === 0) return false
