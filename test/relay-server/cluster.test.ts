@@ -136,6 +136,43 @@ describe('members of different instances', () => {
     expect(second.stats().channels).toBe(1)
   })
 
+  test('are told JOINED only when NATS knows of them: whoever looks from then on finds them', async () => {
+    const [first, second] = (await start(2)) as [Relay, Relay]
+    const [member, other] = [await open(first), await open(second)]
+    const pid = nats.process.pid
+    process.kill(pid, 'SIGSTOP')
+    try {
+      member.join(topic, 'announce', Buffer.from('card'))
+      // What the relay has to say to the JOIN itself would come before this.
+      await member.settled()
+      expect(member.left).toEqual([])
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await member.take('joined')
+    other.join(topic, 'connect')
+    await Promise.all([member.take('peer'), other.take('peer')])
+    // Later ones need not wait.
+    member.join(topic, 'announce')
+    await member.settled()
+    expect(member.left).toEqual(['joined'])
+  })
+
+  test('are told JOINED at once when NATS is lost', async () => {
+    await using own = await NatsServer.start()
+    const relay = await createRelay({ port: 0, host: '127.0.0.1', nats: { servers: [own.url], prefix: newPrefix() } })
+    relays.push(relay)
+    const member = await open(relay)
+    process.kill(own.process.pid, 'SIGSTOP')
+    member.join(topic, 'announce')
+    await member.settled()
+    expect(member.left).toEqual([])
+    await own.process.end('SIGKILL')
+    await member.take('joined')
+    member.join(randomBytes(32), 'announce')
+    await member.take('joined')
+  })
+
   test('LOOKUP shows the cards of all', async () => {
     const all = await start(3)
     const members = await Promise.all(all.map(open))
