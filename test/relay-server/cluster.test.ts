@@ -143,15 +143,14 @@ describe('members of different instances', () => {
   test('are told JOINED only when NATS knows of them: whoever looks from then on finds them', async () => {
     const [first, second] = (await start(2)) as [Relay, Relay]
     const [member, other] = [await open(first), await open(second)]
-    const pid = nats.process.pid
-    process.kill(pid, 'SIGSTOP')
+    await nats.process.freeze()
     try {
       member.join(topic, 'announce', Buffer.from('card'))
       // What the relay has to say to the JOIN itself would come before this.
       await member.settled()
       expect(member.left).toEqual([])
     } finally {
-      process.kill(pid, 'SIGCONT')
+      nats.process.thaw()
     }
     await member.take('joined')
     other.join(topic, 'connect')
@@ -167,7 +166,7 @@ describe('members of different instances', () => {
     const relay = await createRelay({ port: 0, host: '127.0.0.1', nats: { servers: [own.url], prefix: newPrefix() } })
     relays.push(relay)
     const member = await open(relay)
-    process.kill(own.process.pid, 'SIGSTOP')
+    await own.process.freeze()
     member.join(topic, 'announce')
     await member.settled()
     expect(member.left).toEqual([])

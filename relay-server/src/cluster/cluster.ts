@@ -120,11 +120,8 @@ export class Cluster implements Elsewhere {
 
   whenReachable(room: Room, done: () => void): void {
     const opened = this.#rooms.get(room)
-    if (opened === undefined || opened.reachable || !this.#bus.up) return done()
-    void this.#bus.settled().then(() => {
-      opened.reachable = true
-      done()
-    })
+    if (opened === undefined || opened.reachable || !this.#bus.up) done()
+    else void this.#reach(opened, done)
   }
 
   seek(member: Member): void {
@@ -185,6 +182,12 @@ export class Cluster implements Elsewhere {
     opened.unsubscribe = this.#bus.subscribe(opened.subject, (bytes) =>
       this.#take(bytes, (sender, frame) => this.#onRoomFrame(room, sender, frame)),
     )
+  }
+
+  async #reach(opened: OpenRoom, done: () => void): Promise<void> {
+    await this.#bus.settled()
+    opened.reachable = true
+    done()
   }
 
   /** Everyone looks for pairs, a moment later and spread: other instances may do the same. */
