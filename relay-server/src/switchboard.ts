@@ -21,6 +21,8 @@ const POLICY_VIOLATION = 1008
 export interface Elsewhere {
   /** A room has got its first member, or lost its last. */
   onRoom(room: Room, open: boolean): void
+  /** Calls back once members elsewhere can find those of the room; at once if there is no way to them now. */
+  whenReachable(room: Room, done: () => void): void
   /** A member would like more pairs than there are here. */
   seek(member: Member): void
   /** Adds what others know to the cards that are here. Calls back once, soon. */
@@ -131,9 +133,20 @@ export class Switchboard {
     member.connect = frame.connect
     // A copy: the frame is a view of a whole network chunk.
     member.card = Uint8Array.from(frame.card)
-    if (member.announce) client.send(encodeFrame({ kind: 'joined', rendezvous: frame.rendezvous }))
+    if (member.announce) this.#confirm(member)
     this.#pairUp(member)
     if (member.wanted > 0) this.#elsewhere?.seek(member)
+  }
+
+  /** Tells a member that whoever looks for it from now on can find it. */
+  #confirm(member: Member): void {
+    const { client, room } = member
+    const tell = (): void => {
+      if (client.members.get(room.key) !== member) return
+      client.send(encodeFrame({ kind: 'joined', rendezvous: room.rendezvous }))
+    }
+    if (this.#elsewhere === undefined) tell()
+    else this.#elsewhere.whenReachable(room, tell)
   }
 
   #pairUp(member: Member): void {

@@ -1,6 +1,6 @@
 /**
  * Real transcripts, damaged in every way, and noise, into sessions over a real store at every phase.
- * PEERLOG_FUZZ_SECONDS says for how long (30), PEERLOG_SEED from which seed.
+ * PEERLOG_FUZZ_SECONDS says for how long (10; 30 if all is to be tried), PEERLOG_SEED from which seed.
  */
 import fs from 'node:fs'
 import os from 'node:os'
@@ -12,11 +12,12 @@ import { expect, it, onTestFinished } from 'vitest'
 import { MAX_MESSAGE_BYTES } from '../../src/base/limits.ts'
 import * as messages from '../../src/broadcast/messages.ts'
 import { encodeForkProof } from '../../src/event/fork.ts'
+import { THOROUGH } from '../faults/scale.ts'
 import { foreignLog, Stranger } from './stranger.ts'
 import type { Node } from './world.ts'
 import { expectSound, World } from './world.ts'
 
-const SECONDS = Number(process.env['PEERLOG_FUZZ_SECONDS'] ?? 30)
+const SECONDS = Number(process.env['PEERLOG_FUZZ_SECONDS'] ?? (THOROUGH ? 30 : 10))
 const SEED = Number(process.env['PEERLOG_SEED'] ?? 20261120)
 const HEAP_GROWTH_BYTES = 64 * 1024 * 1024
 

@@ -178,7 +178,7 @@ describe.skipIf(noShim !== null)(`kill -9${noShim === null ? '' : ` (${noShim})`
   })
 
   /** Calls from one at which a process is killed to the next. */
-  const STRIDE = THOROUGH ? 1 : 2
+  const STRIDE = THOROUGH ? 1 : 3
   const wayOf = (at: number): 'kill' | 'tear' => (Math.ceil(at / STRIDE) % 2 === 0 ? 'kill' : 'tear')
 
   /** Kills a process at its first call, the next one at a later one, until one reaches its end. */

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { EndReason } from '../../src/broadcast/end-reason.ts'
 import type { Script } from './attacker.ts'
+import { THOROUGH } from '../faults/scale.ts'
 import { Attacker } from './attacker.ts'
 import type { PeerOptions } from './fixtures/peer.ts'
 import { networks } from './network.ts'
@@ -10,7 +11,7 @@ import { Scene } from './stage.ts'
 /** Bytes that a victim may grow by while it is attacked and catches up: what the catch-up alone takes, and as much again. */
 const MAX_GROWTH_BYTES = 200 * 2 ** 20
 /** Events that the victim lacks when the honest peer comes, and those that it writes live. */
-const LOG_EVENTS = 20_000
+const LOG_EVENTS = THOROUGH ? 20_000 : 8000
 const LIVE_EVENTS = 50
 
 export interface Attack {

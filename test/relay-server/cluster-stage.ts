@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 
@@ -66,6 +66,20 @@ class Talker implements AsyncDisposable {
   get cpuMs(): number {
     const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
     return (Number(fields[11]) + Number(fields[12])) * 10
+  }
+
+  /** Stops it; resolves once no thread of it runs. */
+  async freeze(): Promise<void> {
+    const tasks = `/proc/${this.pid}/task`
+    const stateOf = (task: string): string | undefined =>
+      readFileSync(`${tasks}/${task}/stat`, 'utf8').split(') ').at(-1)?.[0]
+    this.child.kill('SIGSTOP')
+    while (readdirSync(tasks).some((task) => stateOf(task) !== 'T')) await new Promise(setImmediate)
+  }
+
+  /** Lets it go on. */
+  thaw(): void {
+    this.child.kill('SIGCONT')
   }
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {

@@ -8,6 +8,7 @@ import { MAX_SEGMENT_BYTES, MAX_SEGMENT_EVENTS } from '../../src/base/limits.ts'
 import type { DatabaseKeys } from '../../src/event/keys.ts'
 import { dice } from '../../src/base/dice.ts'
 import { integrity } from '../faults/ledger.ts'
+import { turns } from '../faults/scale.ts'
 import { everything, expectSound, item, open, openStore, runsOf, sealed, SEED, tempFile } from './stores.ts'
 
 const ARGUMENTS = [
@@ -40,14 +41,14 @@ function check(path: string, keys: DatabaseKeys): number {
 }
 
 /** Chunks of one event at least, and 128 at most. */
-const ALL = 300 + 3 * 2500 + 1
+const ALL = 300 + 3 * 1200 + 1
 
 describe('the sealing thread', () => {
   it.each(['source', 'package'])('seals large batches of several databases in turn (%s)', async (source) => {
     const files = [tempFile(), tempFile()] as const
     const { answers, threads } = await run('append', source, ...files)
     expect(threads).toBe(1)
-    expect(answers).toBeGreaterThanOrEqual((2 * 3 * 2500) / 128)
+    expect(answers).toBeGreaterThanOrEqual((2 * 3 * 1200) / 128)
     expect(check(files[0], sealed)).toBe(ALL)
     expect(check(files[1], open)).toBe(ALL)
   })
@@ -77,14 +78,14 @@ describe('the sealing thread', () => {
   it('goes on with the next batch after one that failed', async () => {
     const file = tempFile()
     const { answers } = await run('abandon', 'source', file)
-    expect(answers).toBeGreaterThanOrEqual((3 * 2500) / 128)
+    expect(answers).toBeGreaterThanOrEqual((3 * 1200) / 128)
     expect(check(file, sealed)).toBe(ALL)
   })
 
   it('loses nothing that was acknowledged when the process is killed', async () => {
     const random = dice(SEED)
     const file = tempFile()
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < turns(5); round++) {
       const child = spawn(process.execPath, [...ARGUMENTS, 'endless', 'package', file], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })

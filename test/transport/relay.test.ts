@@ -9,7 +9,7 @@ import { toHex } from '../../src/base/bytes.ts'
 import { MAX_MESSAGE_BYTES } from '../../src/base/limits.ts'
 import { ChannelDuplex } from '../../src/transport/relay/channel-duplex.ts'
 import { MAX_MISSED_PINGS, RELAY_PING_MS } from '../../src/transport/relay/limits.ts'
-import { establish } from '../../src/transport/relay/relay-connection.ts'
+import { HandshakeSilence, establish } from '../../src/transport/relay/relay-connection.ts'
 import { relayTransport } from '../../src/transport/relay/relay-transport.ts'
 import { openCard, rendezvousOf, sealCard } from '../../src/transport/relay/rendezvous.ts'
 import { RawClient } from '../relay-server/raw-client.ts'
@@ -111,6 +111,36 @@ describe('peers', () => {
     silent.socket.terminate()
   })
 
+  test.each([1, 3])('a handshake of which frame %i is lost is made again long before it times out', async (lost) => {
+    let seen = 0
+    await using proxy = await startTamperingProxy(stage.relay.url, (direction, frame) => {
+      if (direction === 'to-client' || decodeFrame(Buffer.from(frame))?.kind !== 'data') return [frame]
+      return ++seen === lost ? [] : [frame]
+    })
+    // So long that the test would end before.
+    const patient = { urls: [proxy.url], timeoutMs: 600_000 }
+    const [a, b] = [stage.peer(patient), stage.peer(patient)]
+    await a.announce(topic)
+    const [nextA, nextB] = [stage.arrivals(a), stage.arrivals(b)]
+    const met = await Promise.all([nextA(), nextB()])
+    expect(met.map(({ peerId }) => peerId)).toEqual([b, a].map(({ publicKey }) => toHex(publicKey)))
+    expect(seen).toBeGreaterThan(lost)
+  })
+
+  test('a handshake ends when the peer falls silent, at whichever end', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    for (const initiator of [true, false]) {
+      const channel = new ChannelDuplex({ send: () => {}, congested: false, onceWritable: () => {} }, 1)
+      const keyPair = SecretStream.keyPair()
+      const outcome = establish({ channel, initiator, topic, keyPair, timeoutMs: 60_000, silenceMs: 1000 }).catch(
+        (error: unknown) => error,
+      )
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(await outcome).toBeInstanceOf(HandshakeSilence)
+      expect(channel.destroyed).toBe(true)
+    }
+  })
+
   test('a peer that means another topic is refused', async () => {
     const keys = [SecretStream.keyPair(), SecretStream.keyPair()]
     const ends: ChannelDuplex[] = []
@@ -134,6 +164,7 @@ describe('peers', () => {
           topic: i === 0 ? topic : randomBytes(32),
           keyPair: keys[i] as (typeof keys)[number],
           timeoutMs: 5000,
+          silenceMs: 5000,
         }),
       ),
     )
@@ -159,7 +190,7 @@ describe('peers', () => {
     former.onFrame = (frame) => {
       if (frame.kind === 'data') channel.receive(Buffer.from(frame.payload))
     }
-    await establish({ channel, initiator: true, topic, keyPair, timeoutMs: 5000 })
+    await establish({ channel, initiator: true, topic, keyPair, timeoutMs: 5000, silenceMs: 5000 })
     former.onFrame = undefined
     const before = await next()
     expect(before.peerId).toBe(toHex(keyPair.publicKey))

@@ -57,6 +57,8 @@ export class Bus {
   #closed = false
   readonly #batches = new Map<string, Batch>()
   #flushing: NodeJS.Immediate | undefined
+  /** What asks the server, at the end of this turn, whether it has had everything. */
+  #settling: Promise<void> | undefined
   /** Bytes handed over but not confirmed, those in batches included. */
   #waiting = 0
   #unasked = 0
@@ -134,6 +136,21 @@ export class Bus {
     return () => {
       if (subscription?.isClosed() === false) subscription.unsubscribe()
     }
+  }
+
+  /**
+   * Resolves once the server has had every subscription made so far, so that what is published from then on reaches us,
+   * or once NATS is lost. One question serves all who ask in one turn of the event loop.
+   */
+  settled(): Promise<void> {
+    const connection = this.#connection
+    if (connection === undefined) return Promise.resolve()
+    this.#settling ??= new Promise<void>((resolve) => setImmediate(resolve)).then(async () => {
+      this.#settling = undefined
+      if (connection.isClosed()) return
+      await Promise.race([connection.flush().catch(() => undefined), connection.closed()])
+    })
+    return this.#settling
   }
 
   /** Gives the connection up, to begin again. */

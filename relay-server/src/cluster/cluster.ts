@@ -18,6 +18,8 @@ import type { ClusterStats } from './stats.ts'
 
 interface OpenRoom {
   subject: string
+  /** Whether others reach it, as far as they can be reached at all. */
+  reachable: boolean
   unsubscribe(): void
 }
 
@@ -107,13 +109,19 @@ export class Cluster implements Elsewhere {
 
   onRoom(room: Room, open: boolean): void {
     if (open) {
-      const opened = { subject: this.#roomSubject(room.rendezvous), unsubscribe: () => {} }
+      const opened = { subject: this.#roomSubject(room.rendezvous), reachable: false, unsubscribe: () => {} }
       this.#rooms.set(room, opened)
       this.#listen(room, opened)
     } else {
       this.#rooms.get(room)?.unsubscribe()
       this.#rooms.delete(room)
     }
+  }
+
+  whenReachable(room: Room, done: () => void): void {
+    const opened = this.#rooms.get(room)
+    if (opened === undefined || opened.reachable || !this.#bus.up) done()
+    else void this.#reach(opened, done)
   }
 
   seek(member: Member): void {
@@ -170,9 +178,16 @@ export class Cluster implements Elsewhere {
   }
 
   #listen(room: Room, opened: OpenRoom): void {
+    opened.reachable = false
     opened.unsubscribe = this.#bus.subscribe(opened.subject, (bytes) =>
       this.#take(bytes, (sender, frame) => this.#onRoomFrame(room, sender, frame)),
     )
+  }
+
+  async #reach(opened: OpenRoom, done: () => void): Promise<void> {
+    await this.#bus.settled()
+    opened.reachable = true
+    done()
   }
 
   /** Everyone looks for pairs, a moment later and spread: other instances may do the same. */

@@ -21,7 +21,8 @@ export class Lookups {
       return undefined
     }
     const request = (this.#last = (this.#last + 1) >>> 0)
-    const timer = setTimeout(() => this.#finish(request), LOOKUP_WAIT_MS)
+    // What has arrived while we were busy with something else still counts.
+    const timer = setTimeout(() => setImmediate(() => this.#finish(request)), LOOKUP_WAIT_MS)
     this.#waiting.set(request, { cards: [...cards], missing: instances, timer, done })
     return request
   }

@@ -34,6 +34,11 @@ export const CLOSE_FLUSH_MS = 2000
 export const HEALTHY_MS = 10_000
 /** Milliseconds at most between two attempts to be paired with others while all that came of them has failed. */
 export const LONELY_REJOIN_MS = 5000
+/**
+ * Milliseconds of silence after which a handshake is given up; twice as many whenever that was in vain, up to the timeout
+ * of the transport. A frame of it that the relay has lost is not sent again.
+ */
+export const HANDSHAKE_SILENCE_MS = 3000
 /** Milliseconds after which handshakes that do not get on are given up, while there are as many as may be. */
 export const STUCK_HANDSHAKES_MS = 2000
 /** Milliseconds, on average, after which a topic asks again for peers that it is not connected to. */

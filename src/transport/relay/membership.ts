@@ -6,6 +6,7 @@ import { assertNoIteration, ConnectionFeed } from '../connection-feed.ts'
 import type { NoiseKeyPair } from '../transport.ts'
 import type { ChannelDuplex } from './channel-duplex.ts'
 import {
+  HANDSHAKE_SILENCE_MS,
   HEALTHY_MS,
   LONELY_REJOIN_MS,
   REFRESH_MS,
@@ -13,7 +14,7 @@ import {
   STUCK_HANDSHAKES_MS,
   SUCCESSOR_SILENCE_MS,
 } from './limits.ts'
-import { type RelayConnection, establish } from './relay-connection.ts'
+import { HandshakeSilence, type RelayConnection, establish } from './relay-connection.ts'
 import type { RelaySocket } from './relay-socket.ts'
 import { rendezvousOf, sealCard } from './rendezvous.ts'
 
@@ -54,6 +55,8 @@ export class Membership {
   #rejoin: NodeJS.Timeout | undefined
   #rejoinAt = Infinity
   #isLooking = false
+  /** Milliseconds of silence that a handshake is allowed. */
+  #silenceMs: number = HANDSHAKE_SILENCE_MS
   #refreshedAt = -Infinity
   #refresh: NodeJS.Timeout | undefined
   #inForce = false
@@ -214,12 +217,17 @@ export class Membership {
     const { keyPair, timeoutMs } = this.#options
     let lookAgain: boolean
     const since = performance.now()
+    const silenceMs = this.#silenceMs
     iteration.handshakes.set(channel, since)
     try {
-      const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs })
+      const connection = await establish({ channel, initiator, topic: this.topic, keyPair, timeoutMs, silenceMs })
       iteration.handshakes.delete(channel)
+      this.#silenceMs = HANDSHAKE_SILENCE_MS
       lookAgain = await this.#keep(connection, iteration, since)
-    } catch {
+    } catch (error) {
+      // Those that fell silent together count once. Perhaps the way is slow, and not broken.
+      if (error instanceof HandshakeSilence)
+        this.#silenceMs = Math.max(this.#silenceMs, Math.min(2 * silenceMs, timeoutMs))
       // It was no peer of ours, or is gone again; or had to give way.
       lookAgain = iteration.handshakes.has(channel)
     }

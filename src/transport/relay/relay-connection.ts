@@ -15,12 +15,19 @@ export interface EstablishOptions {
   initiator: boolean
   topic: Topic
   keyPair: NoiseKeyPair
+  /** Milliseconds for all of it. */
   timeoutMs: number
+  /** Milliseconds for the next that is heard of the peer. */
+  silenceMs: number
 }
 
+/** The peer, or the relay, has said nothing more in the middle of a handshake. */
+export class HandshakeSilence extends Error {}
+
 /**
- * A connection whose peer has proven its key and that it means the same topic. Rejects when it is silent for
- * `timeoutMs`, is ourselves, or proves something else; the channel is destroyed then.
+ * A connection whose peer has proven its key and that it means the same topic. Rejects when that takes longer than
+ * `timeoutMs`, with `HandshakeSilence` when nothing is heard for `silenceMs`, or when the peer is ourselves or proves
+ * something else; the channel is destroyed then.
  */
 export function establish(options: EstablishOptions): Promise<RelayConnection> {
   const { channel, topic, keyPair } = options
@@ -29,12 +36,26 @@ export function establish(options: EstablishOptions): Promise<RelayConnection> {
   })
   return new Promise((resolve, reject) => {
     let connection: RelayConnection | undefined
-    const fail = (message: string): void => {
+    const begunAt = performance.now()
+    const settle = (): void => {
       clearTimeout(timer)
-      reject(new Error(message))
+      clearTimeout(silence)
+    }
+    const fail = (message: string, Kind: new (message: string) => Error = Error): void => {
+      settle()
+      reject(new Kind(message))
       secret.destroy()
     }
     const timer = setTimeout(() => fail('the peer did not answer in time'), options.timeoutMs)
+    const watchSilence = (): NodeJS.Timeout => {
+      const leftMs = Math.max(begunAt, channel.heardAt) + options.silenceMs - performance.now()
+      return setTimeout(() => {
+        const heardSince = channel.heardAt + options.silenceMs > performance.now()
+        if (heardSince) silence = watchSilence()
+        else fail('the peer fell silent', HandshakeSilence)
+      }, leftMs)
+    }
+    let silence = watchSilence()
     // Also later errors: what they lead to is the close.
     secret.on('error', () => undefined)
     secret.on('end', () => secret.destroy())
@@ -48,7 +69,7 @@ export function establish(options: EstablishOptions): Promise<RelayConnection> {
     secret.on('data', (message) => {
       if (connection !== undefined) return connection.accept(message)
       if (!equalBytes(message, bindingOf(topic, secret.handshakeHash))) return fail('the peer means another topic')
-      clearTimeout(timer)
+      settle()
       connection = new RelayConnection(secret, channel)
       resolve(connection)
     })
