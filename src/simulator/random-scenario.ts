@@ -107,6 +107,8 @@ function troubles(chance: Chance, devices: readonly SimDevice[], length: number)
   }
   // The first one stays.
   const leaving = chance.happens(0.3) ? chance.shuffled(devices.slice(1)).slice(0, chance.between(1, 2)) : []
+  // Of two that are to become equal nobody leaves.
+  if (devices.length < 3) leaving.length = 0
   for (const { name: device } of leaving) events.push({ at: chance.below(length), kind: 'leave', device })
   return events.filter(({ at }) => at < length)
 }

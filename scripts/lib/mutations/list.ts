@@ -134,9 +134,9 @@ export const MUTATIONS: readonly Mutation[] = [
     'src/broadcast/puller.ts',
     ['    if (this.#delayedUntil > now) return false\n', '    if (this.#delayedUntil > 0) return false\n'],
   ),
-  gossip('equal-by-count', 'windows with as many events are taken for equal', 'src/broadcast/gossip/exchange.ts', [
-    'return a.items === b.items && a.fingerprint.equals(b.fingerprint)',
-    'return a.items === b.items',
+  gossip('unsigned-datagrams', 'signatures of events from datagrams are not verified', 'src/event/run.ts', [
+    "return verifyHead(head, run.signature) ? { headers, ids, mmr } : 'WRONG_SIGNATURE'",
+    'return { headers, ids, mmr }',
   ]),
   gossip('digest-once', 'a digest that may have been lost is not sent again', 'src/broadcast/gossip/exchange.ts', [
     '    this.#digestAt = now + this.#digestMs\n',
