@@ -67,7 +67,13 @@ export function addSim(program: Command): void {
         'random',
       ]),
     )
-    .addOption(new Option('--transport <name>', 'what the devices talk over').choices(['stream']))
+    .addOption(
+      new Option('--transport <name>', 'what the devices talk over (default: of chance)').choices([
+        'stream',
+        'datagrams',
+        'both',
+      ]),
+    )
     .option('--scenario <file>', 'instead of one of chance: a JSON file as docs/SIMULATOR.md describes it')
     .option('--keep <folder>', 'leaves sim.db and the database of every device in this folder, which is empty or new')
     .option('--report <file>', 'writes a page to look at, in HTML')

@@ -27,6 +27,8 @@ export class Device {
   readonly author: string
   readonly chance: Chance
   readonly nonces: Chance
+  /** For everything of chance in what it sends as datagrams. */
+  readonly datagrams: Chance
   readonly holding: Holding
   readonly tongue: Tongue | null
   readonly #world: World
@@ -56,6 +58,7 @@ export class Device {
     this.author = authorKeyPair(this.authorSeed).publicKey.toString('hex')
     this.chance = new Chance(seed, `dials of ${name}`)
     this.nonces = new Chance(seed, `nonces of ${name}`)
+    this.datagrams = new Chance(seed, `datagrams of ${name}`)
     this.holding = new Holding(name)
     this.tongue = liar ? new Tongue(new Chance(seed, `lies of ${name}`)) : null
   }

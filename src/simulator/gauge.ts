@@ -19,6 +19,11 @@ const KINDS = [
 /** What packets cost beside the messages in them: headers, acknowledgements, what was sent again. */
 const PACKETS = 'packets'
 
+/** What a session's message is called. */
+export function kindOf(message: Uint8Array): string {
+  return KINDS[message[0] ?? 0] ?? 'unknown'
+}
+
 /** Counts what a run costs and how far it has come. */
 export class Gauge {
   readonly #held: number[]
@@ -58,14 +63,13 @@ export class Gauge {
     this.#redundantEvents += events
   }
 
-  message(bytes: Uint8Array): void {
-    const kind = KINDS[bytes[0] ?? 0] ?? 'unknown'
+  message(kind: string, bytes: number): void {
     const traffic = this.#traffic.get(kind) ?? { kind, messages: 0, bytes: 0 }
     traffic.messages++
-    traffic.bytes += bytes.length
+    traffic.bytes += bytes
     this.#traffic.set(kind, traffic)
-    this.#bytes.set(kind, (this.#bytes.get(kind) ?? 0) + bytes.length)
-    this.#messageBytes += bytes.length
+    this.#bytes.set(kind, (this.#bytes.get(kind) ?? 0) + bytes)
+    this.#messageBytes += bytes
   }
 
   get isDue(): (now: number) => boolean {

@@ -12,6 +12,12 @@ export interface Packet {
   again: boolean
 }
 
+/** A datagram, as it is: nothing is sent again. */
+export interface DatagramPacket extends Packet {
+  kind: 'datagram'
+  datagram: Buffer
+}
+
 export type Receive<P> = (from: number, packet: P) => void
 
 /** Milliseconds that a packet is held up so that later ones overtake it, at most. */

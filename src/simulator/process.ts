@@ -5,11 +5,13 @@ import { isOffence } from '../broadcast/end-reason.ts'
 import type { EndReason } from '../broadcast/end-reason.ts'
 import { SharedPace } from '../broadcast/pace.ts'
 import type { StoreCommit } from '../broadcast/replication-options.ts'
+import type { RunStatus } from '../broadcast/receiver.ts'
 import { Session } from '../broadcast/session.ts'
 import type { NewEvent } from '../store/own-log.ts'
 import { EventStore } from '../store/event-store.ts'
 import type { Event } from '../store/stored-event.ts'
 import type { Device } from './device.ts'
+import { DatagramLink } from './datagram-link.ts'
 import { Dialer } from './dialer.ts'
 import type { SessionHandlers } from './peer-session.ts'
 import { PeerSession } from './peer-session.ts'
@@ -34,6 +36,7 @@ export class Process implements SessionHandlers {
   readonly #world: World
   readonly #streams: Streams
   readonly #dialer: Dialer
+  readonly #datagrams: DatagramLink | null
   readonly #bans = new BanList()
   readonly #pace = new SharedPace(() => this.links.size)
   #released: string[] = []
@@ -66,21 +69,29 @@ export class Process implements SessionHandlers {
       random: (into) => device.nonces.fill(into),
       openFile: device.disk.open,
     })
+    const { store, time } = this
+    const ingested = this.#ingested.bind(this)
+    this.#datagrams = world.usesDatagrams ? new DatagramLink({ device, world, time, store, ingested }) : null
   }
 
   /** After the device has looked at the store. */
   start(): void {
     this.store.onCommit((commit) => this.#onCommit(commit))
     this.#world.network.attach(this.#device.number, (from, packet) => {
-      if (this.time.isAwake) this.#device.guard(() => this.#streams.receive(from, packet))
+      if (!this.time.isAwake) return
+      this.#device.guard(() => {
+        if (packet.kind === 'datagram') this.#datagrams?.receive(from, packet.datagram)
+        else this.#streams.receive(from, packet)
+      })
     })
     this.want()
+    this.#datagrams?.start()
     this.#checkHeld()
   }
 
   /** Dials those whom the device knows now. */
   want(): void {
-    this.#dialer.want(this.#world.dialled(this.#device.number))
+    if (this.#world.usesStreams) this.#dialer.want(this.#world.dialled(this.#device.number))
   }
 
   hurry(): void {
@@ -97,6 +108,7 @@ export class Process implements SessionHandlers {
   close(): void {
     this.#dialer.want([])
     for (const link of this.links) link.close()
+    this.#datagrams?.stop()
     this.store.close()
     this.time.end()
     this.#world.network.attach(this.#device.number, null)
@@ -119,7 +131,8 @@ export class Process implements SessionHandlers {
     for (const { session, peer } of this.links) {
       if (!session.inSync && !this.#world.device(peer).isLiar) return false
     }
-    return true
+    const heard = this.#datagrams?.peers ?? []
+    return heard.every(({ number, inSync }) => inSync || this.#world.device(number).isLiar)
   }
 
   // ---- sessions ---------------------------------------------------------------------------------------------------
@@ -172,14 +185,20 @@ export class Process implements SessionHandlers {
       if (output.type === 'ingest-proof') return link.session.proofIngested(store.ingestForkProof(output.proof))
       const statuses = store.ingest(output.runs)
       link.session.ingested(statuses, this.#device.clock.now())
-      for (const [i, status] of statuses.entries()) {
-        if (status === 'duplicate') this.#world.gauge.redundant(output.runs[i]?.events.length ?? 0)
-      }
-      if (!statuses.includes('held')) return
+      this.#ingested(
+        statuses,
+        output.runs.map(({ events }) => events.length),
+      )
     } finally {
       this.#ingesting = null
     }
-    this.#checkHeld()
+  }
+
+  #ingested(statuses: readonly RunStatus[], events: readonly number[]): void {
+    for (const [i, status] of statuses.entries()) {
+      if (status === 'duplicate') this.#world.gauge.redundant(events[i] ?? 0)
+    }
+    if (statuses.includes('held')) this.time.in(0, () => this.#checkHeld())
   }
 
   sent(link: PeerSession, message: Buffer): Buffer {
@@ -229,6 +248,7 @@ export class Process implements SessionHandlers {
       if (commit.forks.length > 0) link.session.forked(commit.forks)
       link.pump()
     }
+    this.#datagrams?.changed(commit)
   }
 
   /** Stores what was held back and is due, and comes back when more of it is. */

@@ -2,6 +2,7 @@ import { PeerlogError } from '../base/errors.ts'
 import { Chance } from './chance.ts'
 import { MAX_DEVICES } from './limits.ts'
 import type { Conditions, Scenario, ScenarioEvent, SimDevice, SimTransport } from './scenario.ts'
+import { SIM_TRANSPORTS } from './scenario.ts'
 import type { Topology } from './topology.ts'
 import { TOPOLOGIES } from './topology.ts'
 
@@ -14,6 +15,7 @@ export interface RandomScenarioOptions {
   /** Part of the packets that is lost; by default a number of chance, up to 0.5, that changes. */
   loss?: number
   topology?: Topology
+  /** By default one of chance. */
   transport?: SimTransport
 }
 
@@ -48,7 +50,7 @@ export function randomScenario(options: RandomScenarioOptions): Scenario {
     format: 1,
     seed,
     topology,
-    transport: options.transport ?? 'stream',
+    transport: options.transport ?? chance('transport').pick(SIM_TRANSPORTS),
     secret: shape.happens(0.3),
     conditions: conditions(chance('conditions'), options.loss),
     devices,
@@ -105,6 +107,8 @@ function troubles(chance: Chance, devices: readonly SimDevice[], length: number)
   }
   // The first one stays.
   const leaving = chance.happens(0.3) ? chance.shuffled(devices.slice(1)).slice(0, chance.between(1, 2)) : []
+  // Of two that are to become equal nobody leaves.
+  if (devices.length < 3) leaving.length = 0
   for (const { name: device } of leaving) events.push({ at: chance.below(length), kind: 'leave', device })
   return events.filter(({ at }) => at < length)
 }

@@ -13,7 +13,7 @@ import {
 import type { Topology } from './topology.ts'
 import { TOPOLOGIES } from './topology.ts'
 
-export const SIM_TRANSPORTS = ['stream'] as const
+export const SIM_TRANSPORTS = ['stream', 'datagrams', 'both'] as const
 export type SimTransport = (typeof SIM_TRANSPORTS)[number]
 
 /** What a way through the network does to packets. */

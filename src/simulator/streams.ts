@@ -1,4 +1,4 @@
-import type { Network } from './network.ts'
+import type { DatagramPacket, Network } from './network.ts'
 import type { Time } from './scheduler.ts'
 import type { StreamPacket, StreamPacketBody } from './stream.ts'
 import { StreamEnd } from './stream.ts'
@@ -6,7 +6,7 @@ import { StreamEnd } from './stream.ts'
 export interface StreamsOptions {
   device: number
   time: Time
-  network: Network<StreamPacket>
+  network: Network<StreamPacket | DatagramPacket>
   /** A number that no stream has had. */
   newId: () => number
   /** Somebody has opened a stream; handlers are to be set before this returns. */

@@ -6,8 +6,9 @@ import type { Event } from '../store/stored-event.ts'
 import { Chance } from './chance.ts'
 import { Device } from './device.ts'
 import { Failures } from './failures.ts'
-import { Gauge } from './gauge.ts'
+import { Gauge, kindOf } from './gauge.ts'
 import { Journal } from './journal.ts'
+import type { DatagramPacket } from './network.ts'
 import { Network } from './network.ts'
 import type { SimPartition } from './record.ts'
 import type { Conditions, Scenario, ScenarioEvent } from './scenario.ts'
@@ -17,6 +18,7 @@ import type { Topology } from './topology.ts'
 import { linksOf } from './topology.ts'
 import { TRACED, Trace } from './trace.ts'
 import { Truth } from './truth.ts'
+import { Wire } from './wire.ts'
 
 /** Honest devices that a liar knows. */
 const LIAR_LINKS = 2
@@ -33,14 +35,17 @@ export class World {
   readonly trace: Trace = new Trace()
   readonly failures: Failures = new Failures(() => this.scheduler.now, this.trace)
   readonly truth: Truth = new Truth(this.failures)
-  readonly network: Network<StreamPacket>
+  readonly network: Network<StreamPacket | DatagramPacket>
   readonly gauge: Gauge
   readonly journal: Journal
   readonly keys: DatabaseKeys
+  readonly usesStreams: boolean
+  readonly usesDatagrams: boolean
   readonly devices: Device[]
   readonly partitions: SimPartition[] = []
   readonly #scenario: Scenario
   readonly #byName = new Map<string, Device>()
+  readonly #wire: Wire
   #dialled: number[][] = []
   #topology: Topology
   #streams = 0
@@ -56,6 +61,9 @@ export class World {
     const { seed, conditions, devices } = scenario
     this.#scenario = scenario
     this.keys = keys
+    this.usesStreams = scenario.transport !== 'datagrams'
+    this.usesDatagrams = scenario.transport !== 'stream'
+    this.#wire = new Wire(keys.datagrams)
     this.network = new Network(this.scheduler, new Chance(seed, 'network'), this.trace, conditions)
     this.gauge = new Gauge(devices.length)
     this.journal = new Journal(folder === null ? ':memory:' : `${folder}/sim.db`)
@@ -94,6 +102,15 @@ export class World {
 
   dialled(number: number): readonly number[] {
     return this.#dialled[number] ?? []
+  }
+
+  /** Those who are linked to a device, whoever dials. */
+  neighbours(number: number): number[] {
+    const others = this.devices.filter((other) => other.number !== number)
+    const known = this.dialled(number)
+    return others
+      .map((other) => other.number)
+      .filter((other) => known.includes(other) || this.dialled(other).includes(number))
   }
 
   #connect(topology: Topology): void {
@@ -256,8 +273,15 @@ export class World {
   }
 
   sent(from: number, to: number, message: Uint8Array): void {
-    this.gauge.message(message)
+    this.gauge.message(kindOf(message), message.length)
     this.trace.add(TRACED.message, this.scheduler.now, from, to, message)
+  }
+
+  sendDatagram(device: Device, to: number, bytes: Buffer): void {
+    const datagram = device.isLiar ? this.#wire.altered(bytes, device.datagrams) : bytes
+    this.gauge.message(this.#wire.kind(datagram), datagram.length)
+    this.trace.add(TRACED.message, this.scheduler.now, device.number, to, datagram)
+    this.network.send(device.number, to, { kind: 'datagram', datagram, bytes: datagram.length, again: false })
   }
 
   received(from: number, to: number, message: Uint8Array): void {

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 
 const TRACES = fileURLToPath(new URL('fixtures/traces.ts', import.meta.url))
 // With seals and without, with liars and clocks that jump.
-const SEEDS = ['5', '14', '17']
+const SEEDS = ['5', '14']
 
 async function records(env: NodeJS.ProcessEnv, flags: string[] = []): Promise<string> {
   const args = [...flags, '--import', 'ts-blank-space/register', TRACES, ...SEEDS]
@@ -21,6 +21,6 @@ it('runs the same, byte for byte, in another process, time zone and language, an
     records({ TZ: 'UTC', LANG: 'C', LC_ALL: 'C' }),
     records({ TZ: 'Asia/Kathmandu', LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8' }, ['--max-lazy', '--no-opt']),
   ])
-  expect(here.trim().split('\n')).toHaveLength(SEEDS.length)
+  expect(here.trim().split('\n')).toHaveLength(SEEDS.length * 3)
   expect(there === here).toBe(true)
 })

@@ -5,7 +5,7 @@ import { hunt } from '../../scripts/lib/mutations/run.ts'
 const THOROUGH = process.env['PEERLOG_THOROUGH'] === '1'
 const DEVICES = 8
 /** Those that few seeds find; all of them are tried by `scripts/mutations.ts`, and with PEERLOG_THOROUGH=1. */
-const QUICK = ['unsigned', 'future', 'claims-kept', 'no-links']
+const QUICK = ['unsigned', 'future', 'claims-kept', 'digest-once']
 const SEEDS = THOROUGH ? 100 : 15
 
 it.each(MUTATIONS.filter(({ name }) => THOROUGH || QUICK.includes(name)))(

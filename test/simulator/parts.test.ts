@@ -4,6 +4,7 @@ import { deriveDatabaseKeys } from '../../src/event/keys.ts'
 import { encodeData } from '../../src/event/data.ts'
 import { Chance } from '../../src/simulator/chance.ts'
 import { Crash, Disk } from '../../src/simulator/disk.ts'
+import type { DatagramPacket } from '../../src/simulator/network.ts'
 import { Network } from '../../src/simulator/network.ts'
 import { Scheduler } from '../../src/simulator/scheduler.ts'
 import { GOOD_CONDITIONS } from '../../src/simulator/scenario.ts'
@@ -95,12 +96,12 @@ function stage(
   conditions: Partial<typeof GOOD_CONDITIONS>,
 ): {
   scheduler: Scheduler
-  network: Network<StreamPacket>
+  network: Network<StreamPacket | DatagramPacket>
   streams: [Streams, Streams]
   accepted: ((end: StreamEnd) => void)[]
 } {
   const scheduler = new Scheduler()
-  const network = new Network<StreamPacket>(scheduler, new Chance(seed, 'test'), new Trace(), {
+  const network = new Network<StreamPacket | DatagramPacket>(scheduler, new Chance(seed, 'test'), new Trace(), {
     ...GOOD_CONDITIONS,
     ...conditions,
   })
@@ -109,7 +110,9 @@ function stage(
   const make = (device: number): Streams => {
     const accept = (end: StreamEnd): void => accepted[0]?.(end)
     const streams = new Streams({ device, time: scheduler, network, newId: () => ++ids, accept })
-    network.attach(device, (from, packet) => streams.receive(from, packet))
+    network.attach(device, (from, packet) => {
+      if (packet.kind !== 'datagram') streams.receive(from, packet)
+    })
     return streams
   }
   return { scheduler, network, streams: [make(0), make(1)], accepted }

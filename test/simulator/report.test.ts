@@ -103,7 +103,7 @@ it('says what happened, and needs nothing but itself', () => {
 })
 
 it('shows a run of the simulator', async () => {
-  const scenario = randomScenario({ seed: 5, devices: 6, events: 60 })
+  const scenario = randomScenario({ seed: 5, devices: 6, events: 60, transport: 'stream' })
   const record = await simulate({ scenario, command: 'peerlog sim --seed 5', version: '0.0.0' })
   const page = renderReport(record)
   elementsOf(page)

@@ -17,7 +17,7 @@ describe('shrinking', () => {
   it('leaves of a large scenario what is needed to show a fault', { timeout: 120_000 }, async () => {
     // The planted fault: nothing is ever asked for, so that what was not pushed never comes.
     vi.spyOn(Puller.prototype, 'requests').mockReturnValue([])
-    const scenario = randomScenario({ seed: 5, devices: 8 })
+    const scenario = randomScenario({ seed: 5, devices: 8, transport: 'stream' })
     const record = await run(scenario)
     expect(record.verdict.ok).toBe(false)
     const shrunk = await shrink(scenario, record, { run, maxRuns: 400 })
@@ -32,7 +32,7 @@ describe('shrinking', () => {
   })
 
   it('takes as many runs as it may, and no more', async () => {
-    const scenario = randomScenario({ seed: 1, devices: 3 })
+    const scenario = randomScenario({ seed: 1, devices: 3, transport: 'stream' })
     const failing = await run(scenario)
     const failed: SimRecord = {
       ...failing,

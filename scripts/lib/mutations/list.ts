@@ -1,3 +1,5 @@
+import type { SimTransport } from '../../../src/simulator/scenario.ts'
+
 /** A deliberate break of the sources. */
 export interface Mutation {
   name: string
@@ -6,10 +8,17 @@ export interface Mutation {
   file: string
   /** Each `find` stands in the file exactly once. */
   edits: { find: string; replace: string }[]
+  /** What the devices talk over; by default streams. */
+  transport?: SimTransport
 }
 
 function mutation(name: string, breaks: string, file: string, ...edits: [find: string, replace: string][]): Mutation {
   return { name, breaks, file, edits: edits.map(([find, replace]) => ({ find, replace })) }
+}
+
+/** A break of what is said in datagrams. */
+function gossip(...args: Parameters<typeof mutation>): Mutation {
+  return { ...mutation(...args), transport: 'datagrams' }
 }
 
 /** Faults that the simulator must find. None of them is known to the sources, which have no switches for them. */
@@ -125,4 +134,12 @@ export const MUTATIONS: readonly Mutation[] = [
     'src/broadcast/puller.ts',
     ['    if (this.#delayedUntil > now) return false\n', '    if (this.#delayedUntil > 0) return false\n'],
   ),
+  gossip('unsigned-datagrams', 'signatures of events from datagrams are not verified', 'src/event/run.ts', [
+    "return verifyHead(head, run.signature) ? { headers, ids, mmr } : 'WRONG_SIGNATURE'",
+    'return { headers, ids, mmr }',
+  ]),
+  gossip('digest-once', 'a digest that may have been lost is not sent again', 'src/broadcast/gossip/exchange.ts', [
+    '    this.#digestAt = now + this.#digestMs\n',
+    '    this.#digestAt = Infinity\n',
+  ]),
 ]

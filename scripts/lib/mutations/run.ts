@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { SimTransport } from '../../../src/simulator/scenario.ts'
 import type { Mutation } from './list.ts'
+import { MUTATIONS } from './list.ts'
 
 export interface Caught {
   /** Of the run that failed; null if none did. */
@@ -12,9 +14,14 @@ export interface Caught {
 const MUTANT = fileURLToPath(new URL('mutant.ts', import.meta.url))
 
 /** Runs the simulator over the mutated sources, in a process of its own, for at most so many seeds. */
-export function hunt(name: Mutation['name'], seeds: number, devices: number): Promise<Caught> {
+export function hunt(
+  name: Mutation['name'],
+  seeds: number,
+  devices: number,
+  transport: SimTransport = MUTATIONS.find((known) => known.name === name)?.transport ?? 'stream',
+): Promise<Caught> {
   return new Promise((resolve, reject) => {
-    const args = ['--import', 'ts-blank-space/register', MUTANT, name, String(seeds), String(devices)]
+    const args = ['--import', 'ts-blank-space/register', MUTANT, name, String(seeds), String(devices), transport]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     let out = ''
     let errors = ''
