@@ -26,6 +26,12 @@ import { START } from './world.ts'
 export const DATABASE = 'gossip'
 export const keys = await deriveDatabaseKeys(DATABASE, Buffer.alloc(32, 7))
 
+/** Bytes of chance, the same for the same seed. */
+function bytesFrom(seed: number): (bytes: number) => Buffer {
+  const random = dice(seed)
+  return (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256)))
+}
+
 export interface NetOptions {
   seed?: number
   /** Shares of datagrams that are lost, that come twice, and that come late by up to ten times the delay. */
@@ -178,12 +184,11 @@ export class GossipNode implements Station {
       now: () => net.now + clockAhead,
     })
     this.peerId = hash(Buffer.from(`peer ${no}`)).toString('hex')
-    const random = dice(1000 + no + net.options.seed)
     this.gossip = new Gossip({
       replica: this.store,
       key: keys.datagrams,
       peerId: this.peerId,
-      random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
+      random: bytesFrom(1000 + no + net.options.seed),
     })
     this.store.onCommit(({ runs, forks }) => {
       if (forks.length > 0) this.gossip.forked(forks, this.net.now)
@@ -264,10 +269,7 @@ export class Rogue implements Station {
     this.address = `198.51.100.${no}:5000`
     this.peerId = options.peerId ?? hash(Buffer.from(`rogue ${no}`))
     this.epoch = hash(Buffer.from(`epoch ${no}`)).subarray(0, 8)
-    const random = dice(77 + no)
-    this.envelope = new Envelope(options.key ?? keys.datagrams, (bytes) =>
-      Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
-    )
+    this.envelope = new Envelope(options.key ?? keys.datagrams, bytesFrom(77 + no))
     net.stations.push(this)
   }
 
