@@ -42,9 +42,9 @@ export class Comparison {
   /**
    * The peer has told a head.
    *
-   * @param notBefore milliseconds before which what it has is not asked for: it may come by another way.
+   * @param notBefore of news: milliseconds before which it is not asked for, as it may come by another way; 0: at once. Null: no news.
    */
-  head(head: Head, notBefore: number): Violation | null {
+  head(head: Head, notBefore: number | null): Violation | null {
     const { length, start, tag } = head
     const hex = toHex(head.author)
     const ours = this.#replica.log(hex)
@@ -56,7 +56,7 @@ export class Comparison {
     }
     // A peer may well hold more logs than we can.
     if (ours === undefined && !this.#replica.hasRoom) return null
-    if (isForked) return this.#want(hex, length, 'proof', 0)
+    if (isForked) return this.#want(hex, length, 'proof')
     this.#remote.atLeast(hex, length)
     this.#remote.setStart(hex, start)
     if (ours !== undefined) this.compare(ours)
@@ -65,7 +65,7 @@ export class Comparison {
     this.#unavailable.delete(hex)
     if (ourLength < length) return this.#want(hex, length, 'events', notBefore)
     const isOther = ours !== undefined && ourLength === length && !tag.equals(headTag(ours))
-    return isOther ? this.#want(hex, length, 'peaks', 0) : null
+    return isOther ? this.#want(hex, length, 'peaks') : null
   }
 
   /** Nothing can be asked for as long as we don't hold what precedes it. */
@@ -85,7 +85,7 @@ export class Comparison {
     const head = this.#unavailable.get(hex)
     if (head === undefined || mmr.length < head.start) return null
     this.#unavailable.delete(hex)
-    return mmr.length < head.length ? this.#want(hex, head.length, 'events', 0) : null
+    return mmr.length < head.length ? this.#want(hex, head.length, 'events') : null
   }
 
   /** Notes if the peer lacks some of our log. */

@@ -1,13 +1,16 @@
 import { asBuffer } from '../base/bytes.ts'
 import {
+  FRAME_TARGET_BYTES,
   MANY_WANTED_LOGS,
   NEWCOMER_GRACE_MS,
   SESSION_GRACE_MS,
   SESSION_IDLE_MS,
   WORK_SLICE_MS,
 } from '../base/limits.ts'
+import type { Run } from '../event/run.ts'
 import type { Connection, Path } from '../transport/transport.ts'
 import type { EndReason, Violation } from './end-reason.ts'
+import { decodeMessage } from './messages.ts'
 import type { Output } from './output.ts'
 import type { Session } from './session.ts'
 
@@ -20,6 +23,8 @@ export interface SessionEnd {
 /** What the outputs of a session that concern more than its connection are done with. */
 export interface LinkHandlers {
   now(): number
+  /** Does beforehand, a step at a time, the part of `ingest` that changes nothing. */
+  opening(runs: readonly Run[]): Iterable<void>
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void
   notice(link: PeerLink, output: Notice): void
   /** A session has got on as far as it could. */
@@ -42,6 +47,9 @@ export class PeerLink {
   /** When the link came about, and when its peer last brought something that was stored. */
   readonly #since: number
   #newsAt: number | null = null
+  /** Whether the last share of time that was used up has brought news. */
+  #bringsNews = false
+  #sliceSince = 0
   #sending = false
   #pumping = false
   #timer: NodeJS.Timeout | undefined
@@ -70,20 +78,20 @@ export class PeerLink {
   async run(): Promise<SessionEnd> {
     this.session.start(this.#handlers.now())
     this.pump()
-    let slice = this.#handlers.now()
+    this.#sliceSince = this.#handlers.now()
     try {
       for (;;) {
-        const message = await this.connection.receive()
-        if (message === null || this.#end !== null) break
+        const bytes = await this.connection.receive()
+        if (bytes === null || this.#end !== null) break
+        const message = decodeMessage(asBuffer(bytes))
+        if (message?.type === 'frame' && bytes.length >= FRAME_TARGET_BYTES) await this.#open(message.runs)
         // Read and handled even while nothing can be sent: or two peers could wait for each other for ever.
-        this.session.receive(asBuffer(message), this.#handlers.now())
+        this.session.receive(asBuffer(bytes), this.#handlers.now(), message)
         this.pump()
         if (this.session.wantedLogs > MANY_WANTED_LOGS) this.#handlers.onManyWanted()
-        const now = this.#handlers.now()
-        if (now > slice + WORK_SLICE_MS || now < slice) {
-          await this.#handlers.turn(this.#newsAt !== null && this.#newsAt >= slice)
-          slice = this.#handlers.now()
-        }
+        if (!this.#hasWorked(WORK_SLICE_MS)) continue
+        this.#bringsNews = this.#newsAt !== null && this.#newsAt >= this.#sliceSince
+        await this.#turn()
       }
     } finally {
       clearTimeout(this.#timer)
@@ -91,6 +99,23 @@ export class PeerLink {
       await this.connection.close(this.#end?.reason)
     }
     return this.#end ?? { reason: 'connection-lost', detail: '', byPeer: true }
+  }
+
+  /** Does part of the work on a large frame, a slice at a time; the rest, of which nothing can be put off, then has its own. */
+  async #open(runs: readonly Run[]): Promise<void> {
+    if (!this.session.admitted) return
+    for (const _ of this.#handlers.opening(runs)) if (this.#hasWorked(WORK_SLICE_MS)) await this.#turn()
+    if (this.#hasWorked(0)) await this.#turn()
+  }
+
+  #hasWorked(ms: number): boolean {
+    const worked = this.#handlers.now() - this.#sliceSince
+    return worked > ms || worked < 0
+  }
+
+  async #turn(): Promise<void> {
+    await this.#handlers.turn(this.#bringsNews)
+    this.#sliceSince = this.#handlers.now()
   }
 
   /** Something was stored that came from the peer. */

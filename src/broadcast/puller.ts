@@ -12,6 +12,8 @@ interface Pull {
   notBefore: number
   /** It waits for another peer to push the events. */
   lazy: boolean
+  /** The peer has announced events that nobody pushed. */
+  unpushed: boolean
   /** Our length when it was last asked for. */
   askedFrom: number
 }
@@ -34,6 +36,7 @@ export class Puller {
   /** Runs with peaks that the peer has been asked for. */
   readonly #peaksOwed = new Map<string, number>()
   readonly #urgent: RangeRequest[] = []
+  #askedUnpushed = false
   #progressAt = 0
 
   constructor(replica: Replica, remote: RemoteFrontier, claims: Claims) {
@@ -74,11 +77,16 @@ export class Puller {
     return this.#find(hex)?.want === 'peaks'
   }
 
-  /** Notes that the peer has the log up to `target`. False if it has announced too many. */
-  want(hex: string, target: number, want: Want, notBefore = 0): boolean {
+  /**
+   * Notes that the peer has the log up to `target`. False if it has announced too many.
+   *
+   * @param notBefore of news: milliseconds before which it is not asked for, 0: at once. Null: it is no news.
+   */
+  want(hex: string, target: number, want: Want, notBefore: number | null = null): boolean {
     const known = this.#find(hex)
     if (known === undefined) {
-      const pull = { target, want, notBefore, lazy: notBefore > 0, askedFrom: -1 }
+      const at = notBefore ?? 0
+      const pull = { target, want, notBefore: at, lazy: at > 0, unpushed: notBefore === 0, askedFrom: -1 }
       this.#place(hex, pull)
       return this.size <= MAX_WANTED_LOGS
     }
@@ -87,8 +95,8 @@ export class Puller {
     if (asked !== undefined) asked.target = Math.max(asked.target, target)
     if (want === 'proof' || (want === 'peaks' && known.want === 'events')) {
       this.#move(hex, Object.assign(known, { want, lazy: false }), 0)
-    } else if (known.lazy && notBefore < known.notBefore) {
-      this.#move(hex, known, notBefore)
+    } else if (known.lazy && (notBefore ?? 0) < known.notBefore) {
+      this.#move(hex, known, notBefore ?? 0)
     }
     return true
   }
@@ -129,6 +137,8 @@ export class Puller {
 
   #ask(hex: string, pull: Pull, length: number): RangeRequest {
     pull.askedFrom = length
+    this.#askedUnpushed ||= pull.unpushed
+    pull.unpushed = false
     const { target } = pull
     const author = Buffer.from(hex, 'hex')
     const range: RangeRequest =
@@ -148,6 +158,13 @@ export class Puller {
     if ('time' in beginning) return { author, from: beginning.time, want: 'since' }
     const from = Math.max(this.#remote.startOf(hex), target - beginning.last, 0)
     return { author, from, want: from === 0 ? 'events' : 'peaks' }
+  }
+
+  /** True, once, after news was asked for that nobody has pushed. */
+  takeAskedUnpushed(): boolean {
+    const asked = this.#askedUnpushed
+    this.#askedUnpushed = false
+    return asked
   }
 
   /** True if the run's peaks were asked for. */
@@ -225,21 +242,19 @@ export class Puller {
     }
   }
 
-  /** Moves what is due to the waiting. Returns true if a push that was expected from another peer has not come. */
-  wake(now: number): boolean {
-    if (this.#delayedUntil > now) return false
-    let missed = false
+  /** Moves what is due to the waiting. */
+  wake(now: number): void {
+    if (this.#delayedUntil > now) return
     this.#delayedUntil = Infinity
     for (const [hex, pull] of this.#delayed) {
       if (pull.notBefore > now) {
         this.#delayedUntil = Math.min(this.#delayedUntil, pull.notBefore)
         continue
       }
-      missed ||= pull.lazy
+      pull.unpushed ||= pull.lazy
       pull.lazy = false
       this.#move(hex, pull, 0)
     }
-    return missed
   }
 
   /** True if the peer owes us events and has sent none of them for too long. */

@@ -7,12 +7,20 @@ import type { Violation } from './end-reason.ts'
 import { EAGER_MESSAGE, encodeAck, encodeRequest, LAZY_MESSAGE } from './messages.ts'
 import { Puller } from './puller.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
-import type { Claims, Replica } from './replica.ts'
+import type { Claims, Pace, Replica } from './replica.ts'
 import type { Teller } from './teller.ts'
 
 /** What became of a received run; see the store's ingest. */
 export type RunStatus =
   'stored' | 'duplicate' | 'gap' | 'held' | 'unverified' | 'invalid' | 'forked' | 'frozen' | 'no-room'
+
+/** How a peer passes on what others have written: `'eager'`: it pushes; `'lazy'`: it announces. */
+export type Manner = 'lazy' | 'eager'
+
+export interface ReceiverOptions {
+  claims: Claims
+  pace: Pace
+}
 
 interface Received {
   run: Run
@@ -33,23 +41,26 @@ export class Receiver {
   readonly #teller: Teller
   readonly #ingests: Received[][] = []
   #acks = 0
-  #lazy = false
-  #saidLazy = false
+  readonly #pace: Pace
+  /** What we want of the peer, and what we have told it; null: what it likes. */
+  #wish: Manner | null = null
+  #said: Manner | null = null
   #uselessBytes = 0
   #received = 0
   #pulling = false
   #progressAt = 0
 
-  constructor(replica: Replica, remote: RemoteFrontier, teller: Teller, claims: Claims) {
+  constructor(replica: Replica, remote: RemoteFrontier, teller: Teller, { claims, pace }: ReceiverOptions) {
     this.#replica = replica
     this.#remote = remote
     this.#teller = teller
+    this.#pace = pace
     this.puller = new Puller(replica, remote, claims)
   }
 
-  /** True once the peer was told to announce only, because what it forwards comes by others too. */
-  get isLazy(): boolean {
-    return this.#lazy
+  /** Whether what the peer announces of others is likely to be pushed by another one. */
+  get expectsOthers(): boolean {
+    return this.#wish === null ? this.#pace.eagerShare < 1 : this.#wish === 'lazy'
   }
 
   /** The runs of a frame that are to be verified and stored; none if all of them wait for an answer of the peer. */
@@ -105,7 +116,7 @@ export class Receiver {
         this.#remote.atLeast(hex, end)
         puller.settle(hex)
         if (asked) return null
-        this.#lazy = true
+        this.#wish = 'lazy'
         // Not compared with what is here. Our head, which has the root in it, shows the peer if it should have been.
         this.#teller.tell(hex)
         this.wasted(bytes)
@@ -154,8 +165,7 @@ export class Receiver {
   }
 
   wake(now: number): void {
-    // What was to come by another peer has not: this one shall push again.
-    if (this.puller.wake(now)) this.#lazy = false
+    this.puller.wake(now)
   }
 
   /** The next message about what we receive, or null. */
@@ -165,11 +175,13 @@ export class Receiver {
       this.#acks = 0
       return ack
     }
-    if (this.#lazy !== this.#saidLazy) {
-      this.#saidLazy = this.#lazy
-      return this.#lazy ? LAZY_MESSAGE : EAGER_MESSAGE
+    if (this.#wish !== this.#said) {
+      this.#said = this.#wish
+      return this.#wish === 'lazy' ? LAZY_MESSAGE : EAGER_MESSAGE
     }
     const ranges = this.puller.requests(now)
+    // Nobody else has pushed it: this peer, which is asked for it, shall from now on.
+    if (this.puller.takeAskedUnpushed()) this.#wish = 'eager'
     if (ranges.length === 0) return null
     this.#pulling = true
     return encodeRequest(ranges)

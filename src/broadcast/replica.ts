@@ -60,6 +60,8 @@ export interface Claims {
 export interface Pace {
   /** Milliseconds between two announcements of lengths by one session. */
   readonly announceMs: number
+  /** Share of the peers that are pushed what others have written, as long as they have not said what they want. */
+  readonly eagerShare: number
 }
 
 /** A change of the replica. */

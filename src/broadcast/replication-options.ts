@@ -9,6 +9,10 @@ import type { SyncEvent, SyncEventType } from './sync-event.ts'
 
 /** A replica that can also be written to: what `EventStore` is. */
 export interface ReplicaStore extends GossipReplica {
+  /** Does beforehand, a step at a time, the part of `ingest` that changes nothing. */
+  opening(runs: readonly Run[]): Iterable<void>
+  /** Does work that is due and would hold up a later `ingest`; false if there is none. */
+  settle(): boolean
   ingest(runs: readonly Run[]): RunStatus[]
   ingestForkProof(proof: Buffer): boolean | null
   /** Stores what was held back and is due; returns when the next is, or null. */

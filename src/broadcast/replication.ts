@@ -29,7 +29,7 @@ export class Replication implements LinkHandlers {
   readonly #links = new Set<PeerLink>()
   readonly #admitted = new Set<PeerLink>()
   readonly #bans = new BanList()
-  readonly #turns = new Turns()
+  readonly #turns: Turns
   readonly #pace = new SharedPace(() => this.#links.size)
   readonly #claims = new ClaimTable((author) => this.#onRelease(author))
   /** Logs that a session has let go of, and that others may be waiting for. */
@@ -55,6 +55,7 @@ export class Replication implements LinkHandlers {
     this.#options = options
     this.#publisher = publisher
     this.now = options.now ?? Date.now
+    this.#turns = new Turns(() => options.store.settle())
     this.#datagrams = this.#overDatagrams(options)
   }
 
@@ -230,6 +231,10 @@ export class Replication implements LinkHandlers {
   }
 
   // ---- what sessions want done ----------------------------------------------------------------------------------
+
+  opening(runs: readonly Run[]): Iterable<void> {
+    return this.#options.store.opening(runs)
+  }
 
   ingest(link: PeerLink, output: Extract<Output, { type: 'ingest' | 'ingest-proof' }>): void {
     const { store } = this.#options

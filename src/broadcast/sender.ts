@@ -15,10 +15,16 @@ import type { RangeRequest } from './messages.ts'
 import { encodeFork, encodeFrame } from './messages.ts'
 import { RepeatBudget } from './repeat-budget.ts'
 import type { RemoteFrontier } from './remote-frontier.ts'
-import type { Replica } from './replica.ts'
+import type { Manner } from './receiver.ts'
+import type { Pace, Replica } from './replica.ts'
 
 /** No offence: its connection may be slow. */
 export const DEAF: Violation = { reason: 'silence', detail: 'does not acknowledge what it is sent' }
+
+export interface SenderOptions {
+  pace: Pace
+  handshakeHash: Uint8Array
+}
 
 interface Serve {
   next: number
@@ -31,6 +37,10 @@ interface Serve {
 export class Sender {
   readonly #replica: Replica
   readonly #remote: RemoteFrontier
+  readonly #pace: Pace
+  /** From 0 to 1: neither side can choose it. */
+  readonly #lot: number
+  #manner: Manner | null = null
   readonly #serves = new Map<string, Serve>()
   #pushes: Run[] = []
   #pushBytes = 0
@@ -49,9 +59,21 @@ export class Sender {
   /** Forked logs of which the peer has the proof. */
   readonly #proven = new Set<string>()
 
-  constructor(replica: Replica, remote: RemoteFrontier) {
+  constructor(replica: Replica, remote: RemoteFrontier, { pace, handshakeHash }: SenderOptions) {
     this.#replica = replica
     this.#remote = remote
+    this.#pace = pace
+    this.#lot = (handshakeHash[0] as number) / 256
+  }
+
+  /** The peer has said how it wants what others have written. */
+  asked(manner: Manner): void {
+    this.#manner = manner
+  }
+
+  /** Whether it is pushed what others have written: as it likes; if it has not said, as the lot falls. */
+  get isEager(): boolean {
+    return this.#manner === null ? this.#lot < this.#pace.eagerShare : this.#manner === 'eager'
   }
 
   get idle(): boolean {

@@ -53,18 +53,17 @@ export class Session {
   readonly meeting: Meeting
   readonly #marking: Marking
   readonly #comparison: Comparison
-  #eager = true
   readonly #control = new ControlBudget()
   readonly #liveness = new Liveness()
 
   constructor(options: SessionOptions) {
-    const { replica, claims, pace } = options
+    const { replica, pace } = options
     this.#options = options
     this.#replica = replica
     this.#remote = new RemoteFrontier(replica)
     this.#teller = new Teller(replica, this.#remote, pace)
-    this.#receiver = new Receiver(replica, this.#remote, this.#teller, claims)
-    this.#sender = new Sender(replica, this.#remote)
+    this.#receiver = new Receiver(replica, this.#remote, this.#teller, options)
+    this.#sender = new Sender(replica, this.#remote, options)
     this.#comparison = new Comparison(replica, this.#remote, this.#receiver, this.#sender)
     this.meeting = new Meeting(replica, this.#remote, this.#teller, options)
     this.#marking = new Marking(replica)
@@ -105,11 +104,10 @@ export class Session {
     this.#openings.push(messages.encodeHello(admissionProof(admissionKey, handshakeHash, initiator)))
   }
 
-  /** A message from the peer: any bytes whatever. */
-  receive(bytes: Buffer, now: number): void {
+  /** A message from the peer: any bytes whatever. `message`: what they say, if they were decoded already. */
+  receive(bytes: Buffer, now: number, message: Message | null = messages.decodeMessage(bytes)): void {
     if (this.ended || this.#isTimeUnsound(now)) return
     this.#liveness.heard(now)
-    const message = messages.decodeMessage(bytes)
     if (message === null) return this.#end('protocol-violation', 'sent a message that is malformed')
     if (message.type === 'goodbye') return this.#onGoodbye(message.code)
     if (message.type === 'hello') return this.#onHello(message.version, message.proof, now)
@@ -290,7 +288,7 @@ export class Session {
         return this.#onFork(message.proof, bytes)
       case 'lazy':
       case 'eager':
-        this.#eager = message.type === 'eager'
+        this.#sender.asked(message.type)
         break
       case 'mark':
         this.#marking.heard(message.mark)
@@ -319,8 +317,9 @@ export class Session {
       return this.#end('protocol-violation', 'sent heads out of turn')
     }
     if (heads.length > 0) this.#liveness.step(now)
+    const askAt = this.#receiver.expectsOthers ? now + LAZY_PULL_MS : 0
     for (const head of heads) {
-      this.#endFor(this.#comparison.head(head, kind === 'news' && this.#receiver.isLazy ? now + LAZY_PULL_MS : 0))
+      this.#endFor(this.#comparison.head(head, kind === 'news' ? askAt : null))
       if (this.ended) return
     }
     if (kind !== 'last') return
@@ -356,7 +355,7 @@ export class Session {
     const length = run.from + run.events.length
     const theirs = this.#remote.lengthOf(hex)
     if (theirs > length) return
-    const push = (this.#eager || local) && theirs === run.from && !this.#sender.isServing(hex)
+    const push = (local || this.#sender.isEager) && theirs === run.from && !this.#sender.isServing(hex)
     if (push && this.#sender.push(run)) {
       this.#remote.set(hex, length)
       return

@@ -3,6 +3,7 @@ import { hash } from '../base/hash.ts'
 import { MAX_EVENT_BYTES, MAX_LOG_LENGTH, MAX_RUN_EVENTS } from '../base/limits.ts'
 import type { EventHeader } from './event.ts'
 import { decodeEventHeader } from './event.ts'
+import type { OpenedEvent } from './opened.ts'
 import { Mmr, peaksBytes } from './mmr.ts'
 import type { Signature } from './signature.ts'
 import { signatureBytes, verifyHead } from './signature.ts'
@@ -26,6 +27,8 @@ export interface Run {
   peaks: Buffer | null
   signature: Signature
   events: Buffer[]
+  /** What is known of the events already, one for each; see `openRuns`. */
+  opened?: readonly OpenedEvent[]
 }
 
 const FLAG_PEAKS = 1
@@ -90,6 +93,14 @@ export type RunFault =
   /** The signature does not cover what precedes it. */
   | 'WRONG_SIGNATURE'
 
+/** The run without its first events. `peaks`: those before what is left. */
+export function runFrom(run: Run, from: number, peaks: Buffer | null): Run {
+  const skipped = from - run.from
+  const rest: Run = { ...run, from, peaks, events: run.events.slice(skipped) }
+  if (run.opened !== undefined) rest.opened = run.opened.slice(skipped)
+  return rest
+}
+
 export interface VerifiedRun {
   headers: EventHeader[]
   /** The events' ids. */
@@ -108,11 +119,12 @@ export function verifyRun(run: Run, before: Mmr, databaseTag: Uint8Array): Verif
   const headers: EventHeader[] = []
   const ids: Buffer[] = []
   const mmr = before.clone()
-  for (const bytes of run.events) {
-    const header = decodeEventHeader(bytes)
+  for (const [i, bytes] of run.events.entries()) {
+    const opened = run.opened?.[i]
+    const header = opened?.header ?? decodeEventHeader(bytes)
     if (typeof header === 'string') return 'WRONG_EVENT'
     if (header.seq !== mmr.length || !header.author.equals(run.author)) return 'WRONG_EVENT'
-    const id = hash(bytes)
+    const id = opened?.id ?? hash(bytes)
     headers.push(header)
     ids.push(id)
     mmr.append(id)

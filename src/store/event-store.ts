@@ -2,6 +2,7 @@ import { fromHex } from '../base/bytes.ts'
 import { PeerlogError } from '../base/errors.ts'
 import type { Beginning } from '../event/beginning.ts'
 import { checkForkProof } from '../event/fork.ts'
+import { openRuns } from '../event/opened.ts'
 import type { Run } from '../event/run.ts'
 import type { SubjectPattern } from '../event/subject.ts'
 import { AppendQueue } from './append-queue.ts'
@@ -20,9 +21,10 @@ import type { StoreParts } from './parts.ts'
 import { assemble } from './parts.ts'
 import type { EventStoreOptions } from './options.ts'
 import type { PeerMarks } from './peer-marks.ts'
-import type { OpenDatabase, Transaction } from './sqlite.ts'
+import type { OpenDatabase } from './sqlite.ts'
 import { openDatabase, translateError } from './sqlite.ts'
 import type { Event, FollowableOrder } from './stored-event.ts'
+import { Transactions } from './transactions.ts'
 import { Staged } from './writer.ts'
 
 /**
@@ -37,7 +39,7 @@ export class EventStore {
   readonly #appends: AppendQueue<NewEvent, Event>
   readonly #listeners = new Set<(commit: Commit) => void>()
   readonly #followers = new Followers()
-  readonly #transaction: Transaction
+  readonly #transactions: Transactions
   readonly items: ItemReader
   #mayLag: boolean
   #closed = false
@@ -65,8 +67,8 @@ export class EventStore {
     this.#options = options
     this.#opened = opened
     this.#now = options.now ?? Date.now
-    this.#transaction = opened.db.transaction((work: () => void) => work())
     this.#parts = assemble(opened, options, this.#now)
+    this.#transactions = new Transactions(opened, options.path, this.#parts)
     this.#appends = new AppendQueue(
       (items) => this.#append(items),
       () => performance.now(),
@@ -154,7 +156,7 @@ export class EventStore {
     const runs: StoredRun[] = []
     const events: Event[] = []
     let log = before
-    this.#transact(items.length, () => {
+    this.#transactions.run(items.length, () => {
       this.#opened.lock?.forget()
       for (const piece of this.#parts.own.pieces(log, items, links)) {
         log = this.#parts.writer.storePiece(log, piece, items, events)
@@ -171,6 +173,19 @@ export class EventStore {
     for (const head of this.#parts.causal.takeHeads()) this.#parts.own.see(head)
     this.#announce({ runs, forks: [] })
     return events
+  }
+
+  /**
+   * Does beforehand, a step at a time, what costs most in `ingest` and can be done without touching the file: for runs of
+   * many events, so that nothing else has to wait for all of them.
+   */
+  opening(runs: readonly Run[]): Iterable<void> {
+    return openRuns(runs, (hex) => this.log(hex)?.mmr.length ?? 0, this.#options.keys.seal)
+  }
+
+  /** Does work on the file that is due and would hold up a later change; false if there is none. */
+  settle(): boolean {
+    return !this.#closed && this.#transactions.settle()
   }
 
   /** Verifies received runs against what is here, and stores what continues it, in one transaction. */
@@ -200,7 +215,7 @@ export class EventStore {
   /** One transaction on other authors' logs, and then everybody is told. */
   #stage<T>(added: number, work: (staged: Staged) => T): T {
     const staged = new Staged()
-    const result = this.#transact(added, () => {
+    const result = this.#transactions.run(added, () => {
       const result = work(staged)
       for (const log of staged.logs.values()) this.#parts.logs.save(log)
       if (staged.commit.forks.length > 0) this.#parts.marks.clear()
@@ -226,25 +241,6 @@ export class EventStore {
   /** Milliseconds since 1970 until which an author's next events are held back, or null. */
   heldUntil(author: string): number | null {
     return this.#parts.held.until(author)
-  }
-
-  #transact<T>(added: number, work: () => T): T {
-    const { nextPosition } = this.#parts.table
-    try {
-      let result: T | undefined
-      this.#transaction.immediate(() => {
-        this.#parts.ids.merge(added)
-        result = work()
-      })
-      this.#parts.ids.settle(true)
-      return result as T
-    } catch (error) {
-      this.#parts.ids.settle(false)
-      this.#parts.table.reset(nextPosition)
-      this.#parts.held.reset()
-      this.#parts.causal.reset()
-      throw translateError(error, this.#options.path)
-    }
   }
 
   #announce(commit: Commit): void {

@@ -2,7 +2,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { hash } from '../base/hash.ts'
 import type { Run, VerifiedRun } from '../event/run.ts'
 import { checkForkProof, encodeForkProof } from '../event/fork.ts'
-import { verifyRun } from '../event/run.ts'
+import { runFrom, verifyRun } from '../event/run.ts'
 import { Mmr } from '../event/mmr.ts'
 import type { EventTable } from './event-table.ts'
 import type { IngestStatus } from './ingest-status.ts'
@@ -38,7 +38,7 @@ export function checkRun(
     if (!equalBytes(ours.peaks(), run.peaks)) return checkFork(run, ours, log, table, databaseTag)
     if (end <= length) return { status: 'duplicate' }
   }
-  const rest = { ...run, from: length, peaks: null, events: run.events.slice(length - run.from) }
+  const rest = runFrom(run, length, null)
   const verified = verifyRun(rest, log.mmr, databaseTag)
   if (typeof verified !== 'string') return { status: 'verified', run: rest, verified }
   // Where nothing is before the run, or the same as the sender says, a wrong signature is the sender's alone.
@@ -57,11 +57,10 @@ function checkBeginning(run: Run, databaseTag: Uint8Array): RunCheck {
 function fromStart(run: Run, start: number): Run | null {
   const skipped = start - run.from
   if (skipped > run.events.length) return null
-  const events = run.events.slice(skipped)
-  if (run.peaks === null) return { ...run, from: start, events }
+  if (run.peaks === null) return runFrom(run, start, null)
   const mmr = Mmr.from(run.from, run.peaks)
   for (const bytes of run.events.slice(0, skipped)) mmr.append(hash(bytes))
-  return { ...run, from: start, peaks: mmr.peaks(), events }
+  return runFrom(run, start, mmr.peaks())
 }
 
 /**

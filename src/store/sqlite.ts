@@ -39,10 +39,10 @@ const HEADER_BYTES = 100
 const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex')
 const CACHE_KIB = 32 * 1024
 /**
- * Pages in the write-ahead log before they are moved to the file: 2 MiB. Eight times as many would make bulk appends a few
- * percent faster, and hold the event loop up eight times as long.
+ * Pages in the write-ahead log before a commit moves them to the file: 3 MiB. Five times as many would make bulk appends a
+ * few percent faster, and hold the event loop up five times as long.
  */
-const CHECKPOINT_PAGES = 512
+const CHECKPOINT_PAGES = 768
 
 /**
  * Opens or creates a peerlog database. A file of somebody else, of a newer peerlog or a damaged one is refused before

@@ -93,7 +93,7 @@ export class Writer {
     const bodies = run.events.map((bytes, i) => {
       const header = verified.headers[i]
       assert(header !== undefined, 'a header for every verified event')
-      const body = decodeEventBody(bytes, header, this.#parts.keys.seal)
+      const body = run.opened?.[i]?.body ?? decodeEventBody(bytes, header, this.#parts.keys.seal)
       return typeof body === 'string' ? null : body
     })
     const latest = bodies.reduce((time, body) => Math.max(time, body?.time ?? 0), 0)

@@ -1,6 +1,6 @@
 /** What meetings and live events cost, in bytes: the same on every machine. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { ANNOUNCES_PER_SECOND } from '../../src/base/limits.ts'
+import { ANNOUNCES_PER_SECOND, EAGER_PEERS, LAZY_PULL_MS } from '../../src/base/limits.ts'
 import { decodeMessage } from '../../src/broadcast/messages.ts'
 import type { Link, Node } from './world.ts'
 import { World } from './world.ts'
@@ -108,6 +108,46 @@ describe('copies', () => {
       expect(copies, `copies per peer, seed ${seed}`).toBeLessThan(1.1)
       console.log(`full mesh of five: ${copies} copies per peer once warm`)
     }
+  })
+
+  it('of live events among many, from the first on, are few', () => {
+    const size = 24
+    const world = new World({ seed: 8 })
+    worlds.push(world)
+    const nodes = Array.from({ length: size }, () => world.node())
+    for (const [i, node] of nodes.entries()) for (const other of nodes.slice(i + 1)) world.meet(node, other)
+    world.settle()
+    const before = eventsSent(world.links).count
+    nodes[0]?.append()
+    world.settle()
+    world.expectAgreement()
+    // Everybody to everybody would be size - 1.
+    const copies = (eventsSent(world.links).count - before) / (size - 1)
+    expect(copies).toBeLessThan(1 + 2 * EAGER_PEERS)
+    console.log(`full mesh of ${size}: ${copies.toFixed(1)} copies of the first event per peer`)
+  })
+
+  it('through a hub with many leaves are pushed to each of them, once it has had to ask', () => {
+    const world = new World({ seed: 9 })
+    worlds.push(world)
+    const hub = world.node()
+    const leaves = Array.from({ length: 20 }, () => world.node())
+    const links = leaves.map((leaf) => world.meet(hub, leaf))
+    world.settle()
+    const live = (): number => {
+      const since = world.now
+      leaves[0]?.append()
+      const root = leaves[0]?.store.frontierRoot()
+      world.settle({ until: () => world.nodes.every(({ store }) => store.frontierRoot().equals(root as Buffer)) })
+      return world.now - since
+    }
+    const first = live()
+    world.settle()
+    expect(first).toBeLessThan(LAZY_PULL_MS + 2 * 20 * (1000 / ANNOUNCES_PER_SECOND))
+    world.pass(2000)
+    // Pushed on at once: no time passes.
+    for (let i = 0; i < 5; i++) expect(live()).toBe(0)
+    expect(eventsSent(links).count).toBe(6 * 20)
   })
 
   it('in a ring come by one way, and by the other once that is cut', () => {

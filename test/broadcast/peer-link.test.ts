@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { PeerlogError } from '../../src/base/errors.ts'
-import { SILENCE_TIMEOUT_MS } from '../../src/base/limits.ts'
+import { FRAME_TARGET_BYTES, MAX_RUN_EVENTS, SILENCE_TIMEOUT_MS } from '../../src/base/limits.ts'
 import { ClaimTable } from '../../src/broadcast/claims.ts'
 import * as messages from '../../src/broadcast/messages.ts'
 import type { SessionEnd } from '../../src/broadcast/peer-link.ts'
 import { PeerLink } from '../../src/broadcast/peer-link.ts'
 import { SharedPace } from '../../src/broadcast/pace.ts'
 import { Session } from '../../src/broadcast/session.ts'
+import type { Run } from '../../src/event/run.ts'
 import { Turns } from '../../src/broadcast/turns.ts'
 import type { Connection } from '../../src/transport/transport.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
@@ -67,7 +68,17 @@ function link(): {
   const ingest = vi.fn()
   const turns = new Turns()
   const turn = (bringsNews: boolean): Promise<void> => turns.next(bringsNews)
-  const handlers = { now: () => Date.now(), ingest, notice: () => {}, pumped: () => {}, onManyWanted: () => {}, turn }
+  const nothing = (): void => {}
+  const opening = (runs: readonly Run[]): Iterable<void> => replica.opening(runs)
+  const handlers = {
+    now: () => Date.now(),
+    opening,
+    ingest,
+    notice: nothing,
+    pumped: nothing,
+    onManyWanted: nothing,
+    turn,
+  }
   const link = new PeerLink(connection, session, 'test', handlers)
   return { connection, link, end: link.run(), ingest }
 }
@@ -116,6 +127,41 @@ describe('PeerLink', () => {
     it.session.close()
     it.pump()
     expect(await end).toMatchObject({ reason: 'closing', byPeer: false })
+  })
+
+  it('opens a large frame in several rounds of the event loop, before it is stored; not that of a stranger', async () => {
+    const author = new World().node()
+    author.append(MAX_RUN_EVENTS, { text: 'x'.repeat(200) })
+    const runs: Run[] = []
+    for (let from = 0; from < MAX_RUN_EVENTS; from += runs.at(-1)?.events.length ?? 0) {
+      runs.push(author.store.readRun(author.store.author, from, FRAME_TARGET_BYTES, false) as Run)
+    }
+    const frame = messages.encodeFrame(runs)
+    for (const start of [meeting, []]) {
+      const { connection, link: it, end, ingest } = link()
+      for (const bytes of start) connection.deliver(bytes)
+      let rounds = 0
+      let isCounting = true
+      const count = (): void => {
+        rounds++
+        if (isCounting) setImmediate(count)
+      }
+      setImmediate(count)
+      connection.deliver(frame)
+      if (start.length === 0) {
+        expect(await end).toMatchObject({ reason: 'protocol-violation' })
+        expect(rounds).toBeLessThanOrEqual(2)
+      } else {
+        await vi.waitFor(() => expect(ingest).toHaveBeenCalledOnce(), { timeout: 10_000 })
+        const received = ingest.mock.calls[0]?.[1] as { runs: Run[] }
+        expect(received.runs.map(({ opened }) => opened?.length)).toEqual(runs.map(({ events }) => events.length))
+        expect(rounds).toBeGreaterThan(2)
+        it.session.close()
+        it.pump()
+        await end
+      }
+      isCounting = false
+    }
   })
 
   it('keeps one timer while idle, and none afterwards', async () => {

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FRAME_TARGET_BYTES, MAX_EVENT_BYTES, MAX_RUN_EVENTS, MMR_CHECKPOINT_EVENTS } from '../../src/base/limits.ts'
@@ -5,6 +6,8 @@ import { checkForkProof } from '../../src/event/fork.ts'
 import type { Run } from '../../src/event/run.ts'
 import { encodedRunBytes } from '../../src/event/run.ts'
 import type { Commit } from '../../src/store/commit.ts'
+import type { EventStore } from '../../src/store/event-store.ts'
+import type { IngestStatus } from '../../src/store/ingest-status.ts'
 import {
   Author,
   blind,
@@ -37,6 +40,13 @@ function damaged(run: Run): Run {
   const bytes = Buffer.from(run.signature.bytes)
   bytes[5] = (bytes[5] as number) ^ 1
   return { ...run, signature: { ...run.signature, bytes } }
+}
+
+/** As a peer's frame is taken in: opened beforehand, all of it or so many steps, or not at all. */
+function ingest(store: EventStore, runs: Run[], steps = Infinity): IngestStatus[] {
+  const opening = store.opening(runs)[Symbol.iterator]()
+  for (let i = 0; i < steps && opening.next().done !== true; i++);
+  return store.ingest(runs)
 }
 
 describe('ingest', () => {
@@ -73,48 +83,90 @@ describe('ingest', () => {
     expectSound(store)
   })
 
-  it('stores nothing that no author signed, and says with peaks whose fault it is', () => {
-    const one = author(0, 8)
-    const two = author(1, 3)
-    const store = openStore()
-    expect(store.ingest([one.run(0, 4)])).toEqual(['stored'])
-    const root = store.frontierRoot()
-    const swapped = {
-      ...one.run(4, 8),
-      events: [one.events[5], one.events[4], one.events[6], one.events[7]] as Buffer[],
-    }
-    const truncated = { ...one.run(4, 8), events: one.events.slice(4, 7) }
-    const wrongSuite = { ...one.run(4, 8), signature: { suite: 2, bytes: Buffer.alloc(64) } }
-    const cases: [Run, string][] = [
-      [damaged(one.run(4, 8)), 'unverified'],
-      [damaged(one.run(2, 8)), 'unverified'],
-      [damaged(one.run(4, 8, true)), 'invalid'],
-      [truncated, 'unverified'],
-      [{ ...truncated, peaks: one.run(4, 8, true).peaks }, 'invalid'],
-      [wrongSuite, 'unverified'],
-      [swapped, 'invalid'],
-      [{ ...two.run(0, 3), author: one.keyPair.publicKey }, 'duplicate'],
-      [{ ...two.run(0, 3), from: 4, author: one.keyPair.publicKey }, 'invalid'],
-      [{ ...one.run(4, 8), events: [Buffer.alloc(0)] }, 'invalid'],
-      [{ ...one.run(4, 8), events: [Buffer.alloc(MAX_EVENT_BYTES + 1, 1)] }, 'invalid'],
-      [{ ...one.run(4, 8, true), peaks: Buffer.alloc(32) }, 'invalid'],
-      [{ ...one.run(2, 8, true), peaks: Buffer.alloc(32) }, 'invalid'],
-      [{ ...one.run(4, 4, true), peaks: Buffer.alloc(32) }, 'invalid'],
-      // A log that begins with this can't be anyone's: there is nothing before it that might differ.
-      [damaged(two.run()), 'invalid'],
-      [{ ...two.run(), signature: one.run().signature }, 'invalid'],
-    ]
-    for (const [i, [run, status]] of cases.entries()) expect([i, store.ingest([run])]).toEqual([i, [status]])
-    expect(store.frontierRoot()).toEqual(root)
-    expect(store.log(two.hex)).toBeUndefined()
-    // In one call with good ones, they do not harm them.
-    expect(store.ingest([two.run(0, 1), damaged(two.run(1, 2, true)), two.run(1, 3), one.run(4, 8)])).toEqual([
-      'stored',
-      'invalid',
-      'stored',
-      'stored',
-    ])
+  it.each([0, Infinity])(
+    'stores nothing that no author signed, and says with peaks whose fault it is; opened: %d',
+    (steps) => {
+      const one = author(0, 8)
+      const two = author(1, 3)
+      const store = openStore()
+      expect(store.ingest([one.run(0, 4)])).toEqual(['stored'])
+      const root = store.frontierRoot()
+      const swapped = {
+        ...one.run(4, 8),
+        events: [one.events[5], one.events[4], one.events[6], one.events[7]] as Buffer[],
+      }
+      const truncated = { ...one.run(4, 8), events: one.events.slice(4, 7) }
+      const wrongSuite = { ...one.run(4, 8), signature: { suite: 2, bytes: Buffer.alloc(64) } }
+      const cases: [Run, string][] = [
+        [damaged(one.run(4, 8)), 'unverified'],
+        [damaged(one.run(2, 8)), 'unverified'],
+        [damaged(one.run(4, 8, true)), 'invalid'],
+        [truncated, 'unverified'],
+        [{ ...truncated, peaks: one.run(4, 8, true).peaks }, 'invalid'],
+        [wrongSuite, 'unverified'],
+        [swapped, 'invalid'],
+        [{ ...two.run(0, 3), author: one.keyPair.publicKey }, 'duplicate'],
+        [{ ...two.run(0, 3), from: 4, author: one.keyPair.publicKey }, 'invalid'],
+        [{ ...one.run(4, 8), events: [Buffer.alloc(0)] }, 'invalid'],
+        [{ ...one.run(4, 8), events: [Buffer.alloc(MAX_EVENT_BYTES + 1, 1)] }, 'invalid'],
+        [{ ...one.run(4, 8, true), peaks: Buffer.alloc(32) }, 'invalid'],
+        [{ ...one.run(2, 8, true), peaks: Buffer.alloc(32) }, 'invalid'],
+        [{ ...one.run(4, 4, true), peaks: Buffer.alloc(32) }, 'invalid'],
+        // A log that begins with this can't be anyone's: there is nothing before it that might differ.
+        [damaged(two.run()), 'invalid'],
+        [{ ...two.run(), signature: one.run().signature }, 'invalid'],
+      ]
+      for (const [i, [run, status]] of cases.entries()) expect([i, ingest(store, [run], steps)]).toEqual([i, [status]])
+      expect(store.frontierRoot()).toEqual(root)
+      expect(store.log(two.hex)).toBeUndefined()
+      // In one call with good ones, they do not harm them.
+      const mixed = [two.run(0, 1), damaged(two.run(1, 2, true)), two.run(1, 3), one.run(4, 8)]
+      expect(ingest(store, mixed, steps)).toEqual(['stored', 'invalid', 'stored', 'stored'])
+      expectSound(store)
+    },
+  )
+
+  it('opens the runs of a frame that continue one another, in steps, and looks at each event once', () => {
+    const store = openStore({ keys: sealed })
+    const one = author(0, 400, sealed)
+    const runs = [one.run(0, 150), one.run(150, 300), one.run(301, 400)]
+    const steps = [...store.opening(runs)].length
+    expect(steps).toBeGreaterThan(1)
+    // The last does not continue what will be here.
+    expect(runs.map(({ opened }) => opened?.length)).toEqual([150, 150, undefined])
+    // What was found out is what is used: these say something else than the bytes.
+    const [first] = runs as [Run, Run, Run]
+    first.opened = first.opened?.map((event) => ({ ...event, id: Buffer.alloc(32) })) ?? []
+    expect(store.ingest(runs)).toEqual(['unverified', 'gap', 'gap'].map((status, i) => (i === 0 ? 'invalid' : status)))
+    for (const run of runs) delete run.opened
+    expect([...store.opening(runs.slice(0, 2))].length).toBe(steps)
+    expect(store.ingest(runs)).toEqual(['stored', 'stored', 'gap'])
+    // A run that overlaps what is here: the right ones of its events are skipped.
+    expect(ingest(store, [one.run(100, 400)])).toEqual(['stored'])
+    expect(everything(store)).toHaveLength(400)
     expectSound(store)
+  })
+
+  it('moves the write-ahead log into the file between two commits, if it is asked to, before a commit has to', () => {
+    const path = tempFile()
+    const store = openStore({ path })
+    const one = new Author(0, open)
+    for (let i = 0; i < 6000; i++) one.write({ data: Buffer.alloc(400, i) })
+    const settled: boolean[] = []
+    for (let from = 0; from < 6000; from += 200) {
+      store.ingest([one.run(from, from + 200)])
+      settled.push(store.settle())
+    }
+    expect(settled.filter(Boolean).length).toBeGreaterThanOrEqual(2)
+    expect(store.settle()).toBe(false)
+    // Once it is in the file the log begins anew: it has never had more in it than commits leave there.
+    expect(statSync(`${path}-wal`).size).toBeLessThan(2 * 2 ** 20)
+    expectSound(store)
+    store.close()
+    expect(store.settle()).toBe(false)
+    const memory = openStore()
+    expect(memory.ingest([one.run(0, 3000)])).toEqual(['stored'])
+    expect(memory.settle()).toBe(false)
   })
 
   it('refuses a signature made for another database', () => {
@@ -141,35 +193,47 @@ describe('ingest', () => {
         const to = Math.min(Math.max(a, b), of.length)
         return { of, from, to, peaks: peaks || from === to, bad: bad === 0 }
       })
-    const property = fc.property(fc.array(fc.array(part, { maxLength: 5 }), { maxLength: 12 }), (calls) => {
-      const store = openStore()
-      const model = new Map<string, number>()
-      for (const call of calls) {
-        const before = store.frontierRoot()
-        const runs = call.map(({ of, from, to, peaks, bad }) =>
-          bad ? damaged(of.run(from, to, peaks)) : of.run(from, to, peaks),
-        )
-        const statuses = store.ingest(runs)
-        let changed = false
-        for (const [i, { of, from, to, peaks, bad }] of call.entries()) {
-          const length = model.get(of.hex) ?? 0
-          const conclusive = from === length && (peaks || length === 0)
-          const expected =
-            from > length ? 'gap' : to <= length ? 'duplicate' : !bad ? 'stored' : conclusive ? 'invalid' : 'unverified'
-          expect(statuses[i]).toBe(expected)
-          if (expected !== 'stored') continue
-          model.set(of.hex, to)
-          changed = true
+    const property = fc.property(
+      fc.array(fc.array(part, { maxLength: 5 }), { maxLength: 12 }),
+      fc.nat({ max: 8 }),
+      (calls, steps) => {
+        const store = openStore()
+        const model = new Map<string, number>()
+        for (const call of calls) {
+          const before = store.frontierRoot()
+          const runs = call.map(({ of, from, to, peaks, bad }) =>
+            bad ? damaged(of.run(from, to, peaks)) : of.run(from, to, peaks),
+          )
+          const statuses = ingest(store, runs, steps)
+          let changed = false
+          for (const [i, { of, from, to, peaks, bad }] of call.entries()) {
+            const length = model.get(of.hex) ?? 0
+            const conclusive = from === length && (peaks || length === 0)
+            const expected =
+              from > length
+                ? 'gap'
+                : to <= length
+                  ? 'duplicate'
+                  : !bad
+                    ? 'stored'
+                    : conclusive
+                      ? 'invalid'
+                      : 'unverified'
+            expect(statuses[i]).toBe(expected)
+            if (expected !== 'stored') continue
+            model.set(of.hex, to)
+            changed = true
+          }
+          expect(store.frontierRoot().equals(before)).toBe(!changed)
+          expect(byAuthor(lengths(store))).toEqual(byAuthor(model))
         }
-        expect(store.frontierRoot().equals(before)).toBe(!changed)
-        expect(byAuthor(lengths(store))).toEqual(byAuthor(model))
-      }
-      expectSound(store)
-      store.ingest(logs.map((one) => one.run()))
-      expect(store.frontierRoot()).toEqual(whole.frontierRoot())
-      expectSound(store)
-      store.close()
-    })
+        expectSound(store)
+        store.ingest(logs.map((one) => one.run()))
+        expect(store.frontierRoot()).toEqual(whole.frontierRoot())
+        expectSound(store)
+        store.close()
+      },
+    )
     fc.assert(property, { seed: SEED, numRuns: 150 })
   })
 

@@ -12,7 +12,7 @@ export const INBOX_BYTES: number = 2 * MiB
 /** Bytes that wait in a path's transport above which nothing more is given to it. */
 export const PATH_QUEUE_BYTES: number = 256 * KiB
 /** Milliseconds, or bytes received, after which what has arrived is acknowledged. */
-export const ACK_DELAY_MS = 25
+export const ACK_DELAY_MS = 100
 export const ACK_STEP_BYTES: number = 256 * KiB
 
 /** Paths to one peer of a topic, those that are shaking hands included; beyond it the oldest worse one gives way. */

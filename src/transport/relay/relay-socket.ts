@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { SUBPROTOCOL, MAX_FRAME_BYTES, type RelayFrame, decodeFrame } from 'peerlog-relay/frames'
 import { type ClientOptions, WebSocket } from 'ws'
 import { within } from '../within.ts'
@@ -37,6 +38,8 @@ export class RelaySocket implements ChannelLink {
   /** What is being tried or used; null while waiting for the next attempt. */
   #attempt: NextAttempt | null = null
   #socket: WebSocket | undefined
+  /** What the WebSocket writes to. */
+  #stream: Socket | undefined
   #open = false
   #openedAt = 0
   #heardAt = 0
@@ -76,9 +79,18 @@ export class RelaySocket implements ChannelLink {
     if (this.#isIdle && this.#retry === undefined) this.#connectAtOnce()
   }
 
-  /** Does nothing while there is no connection. */
+  /** Does nothing while there is no connection. What is sent in one round of the event loop leaves in one write. */
   send(frame: Buffer): void {
-    if (this.#open) this.#socket?.send(frame, this.#onFlushed)
+    if (!this.#open) return
+    this.#gather()
+    this.#socket?.send(frame, this.#onFlushed)
+  }
+
+  #gather(): void {
+    const stream = this.#stream
+    if (stream === undefined || stream.writableCorked > 0) return
+    stream.cork()
+    setImmediate(() => stream.uncork())
   }
 
   /** Connects now rather than later; makes sure that a connection which is there still works. */
@@ -176,6 +188,7 @@ export class RelaySocket implements ChannelLink {
     this.#socket = socket
     let refusal: string | undefined
     const heard = (): void => this.#onSignOfLife()
+    socket.on('upgrade', (response) => (this.#stream = response.socket))
     socket.on('open', () => this.#onOpen(socket))
     socket.on('message', (data: Buffer, isBinary) => this.#onMessage(socket, data, isBinary))
     socket.on('ping', heard)
@@ -253,6 +266,7 @@ export class RelaySocket implements ChannelLink {
     const url = this.#attempt?.url
     this.#open = false
     this.#socket = undefined
+    this.#stream = undefined
     this.#attempt = null
     clearInterval(this.#heart)
     clearTimeout(this.#check)
