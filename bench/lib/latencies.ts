@@ -1,9 +1,9 @@
 import type { Child } from './child.ts'
 
-export const LIVE_EVENTS = 1500
+export const LIVE_EVENTS = 3000
 const LIVE_PAUSE_MS = 3
 /** Events that are not counted: the code is still being compiled. */
-const WARM_UP_EVENTS = 100
+const WARM_UP_EVENTS = 1000
 
 /** Milliseconds from append to delivery, one event at a time; ends both children. */
 export async function latencies(sender: Child, receiver: Child): Promise<number[]> {

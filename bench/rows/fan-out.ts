@@ -4,10 +4,10 @@ import { relayAt } from '../lib/transports.ts'
 import type { BenchRow } from '../results.ts'
 
 const RECEIVERS = [1, 10, 50] as const
-const EVENTS = 200
+const EVENTS = 400
 const PAUSE_MS = 40
 /** Events that are not counted: the code is still being compiled. */
-const WARM_UP_EVENTS = 20
+const WARM_UP_EVENTS = 100
 
 /** One peer writes, the others of the database hear of it over one relay, everybody connected with everybody. */
 export async function fanOutRows(): Promise<BenchRow[]> {

@@ -7,6 +7,8 @@ import { translateError } from './sqlite.ts'
  * at the next good moment: before a commit has to do it.
  */
 const GROWN_PAGES = 300
+/** Events that are added between two looks at the file's size. */
+const LOOK_EVERY = 64
 
 /** Changes the store: all of a change, or nothing, in the file and in memory. */
 export class Transactions {
@@ -17,6 +19,8 @@ export class Transactions {
   readonly #pageCount: () => number
   /** Pages of the file at the last checkpoint; null where there is no write-ahead log. */
   #settledPages: number | null
+  /** Events added since the last look. */
+  #unseen = 0
 
   constructor({ db }: OpenDatabase, path: string, parts: StoreParts) {
     this.#db = db
@@ -44,6 +48,7 @@ export class Transactions {
         result = work()
       })
       ids.settle(true)
+      this.#unseen += added
       return result as T
     } catch (error) {
       ids.settle(false)
@@ -56,7 +61,8 @@ export class Transactions {
 
   /** Moves the write-ahead log into the file if there is much in it: some milliseconds, which a commit is spared then. */
   settle(): boolean {
-    if (this.#settledPages === null) return false
+    if (this.#settledPages === null || this.#unseen < LOOK_EVERY) return false
+    this.#unseen = 0
     const pages = this.#pageCount()
     if (pages - this.#settledPages < GROWN_PAGES) return false
     this.#settledPages = pages
