@@ -8,6 +8,7 @@ import {
   WORK_SLICE_MS,
 } from '../base/limits.ts'
 import type { Run } from '../event/run.ts'
+import { Alarm } from '../transport/alarm.ts'
 import type { Connection, Path } from '../transport/transport.ts'
 import type { EndReason, Violation } from './end-reason.ts'
 import { decodeMessage } from './messages.ts'
@@ -52,8 +53,7 @@ export class PeerLink {
   #sliceSince = 0
   #sending = false
   #pumping = false
-  #timer: NodeJS.Timeout | undefined
-  #timerAt = Infinity
+  readonly #alarm: Alarm
   #end: SessionEnd | null = null
 
   constructor(connection: Connection, session: Session, transport: string, handlers: LinkHandlers) {
@@ -62,6 +62,13 @@ export class PeerLink {
     this.transport = transport
     this.#handlers = handlers
     this.#since = handlers.now()
+    this.#alarm = new Alarm(
+      () => handlers.now(),
+      () => {
+        session.wake(handlers.now())
+        this.pump()
+      },
+    )
   }
 
   get peerId(): string {
@@ -94,7 +101,7 @@ export class PeerLink {
         await this.#turn()
       }
     } finally {
-      clearTimeout(this.#timer)
+      this.#alarm.set(Infinity)
       this.session.lost()
       await this.connection.close(this.#end?.reason)
     }
@@ -152,7 +159,7 @@ export class PeerLink {
     } finally {
       this.#pumping = false
     }
-    this.#arm()
+    this.#alarm.set(this.#end === null ? this.session.wakeAt : Infinity)
     this.#handlers.pumped()
   }
 
@@ -185,25 +192,5 @@ export class PeerLink {
     }
     this.#sending = false
     this.pump()
-  }
-
-  #arm(): void {
-    const at = this.#end === null ? this.session.wakeAt : Infinity
-    if (at === this.#timerAt) return
-    // A timer that fires too early only looks again; one that was pushed back by traffic is left as it is.
-    if (at > this.#timerAt && this.#timer !== undefined && at !== Infinity) return
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#timerAt = at
-    if (at === Infinity) return
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined
-        this.#timerAt = Infinity
-        this.session.wake(this.#handlers.now())
-        this.pump()
-      },
-      Math.max(1, at - this.#handlers.now()),
-    )
   }
 }

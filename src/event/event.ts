@@ -186,6 +186,23 @@ export function decodeEventHeader(bytes: Buffer): EventHeader | EventFault {
 }
 
 /**
+ * The clear part of an event of this author at this place in its log; null for any other bytes. It says what
+ * `decodeEventHeader` would: every field has one encoding, so the bytes are compared with what they must be.
+ */
+export function eventHeaderAt(bytes: Buffer, author: Buffer, seq: number): EventHeader | null {
+  const flags = bytes[1] as number
+  if (bytes.length > MAX_EVENT_BYTES || bytes[0] !== EVENT_VERSION || flags > FLAG_SEALED) return null
+  for (let i = 0; i < AUTHOR_BYTES; i++) if (bytes[2 + i] !== author[i]) return null
+  let headerBytes = 2 + AUTHOR_BYTES
+  let rest = seq
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) {
+    if (bytes[headerBytes++] !== (rest % 0x80) + 0x80) return null
+  }
+  if (bytes[headerBytes++] !== rest) return null
+  return { author, seq, sealed: flags === FLAG_SEALED, headerBytes }
+}
+
+/**
  * What an event says. Any bytes give a body or a fault, never an exception, and the same one on every replica that
  * holds the key. Where the event was not sealed, `data` and links are views into its bytes.
  *

@@ -1,7 +1,7 @@
 import { toHex } from '../base/bytes.ts'
 import { hash } from '../base/hash.ts'
 import type { EventBody, EventFault, EventHeader } from './event.ts'
-import { decodeEventBody, decodeEventHeader } from './event.ts'
+import { decodeEventBody, eventHeaderAt } from './event.ts'
 import type { Run } from './run.ts'
 
 /** What can be told of an event by itself, wherever it belongs. */
@@ -43,9 +43,8 @@ function* openRun(run: Run, sealKey: Uint8Array | null): Generator<void, void> {
   const opened: OpenedEvent[] = []
   let bytes = 0
   for (const event of run.events) {
-    const header = decodeEventHeader(event)
-    if (typeof header === 'string' || header.seq !== run.from + opened.length || !header.author.equals(run.author))
-      return
+    const header = eventHeaderAt(event, run.author, run.from + opened.length)
+    if (header === null) return
     opened.push({ header, id: hash(event), body: decodeEventBody(event, header, sealKey) })
     bytes += event.length
     if (bytes < STEP_BYTES) continue

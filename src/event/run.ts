@@ -2,7 +2,7 @@ import { Reader, varintBytes, writeVarint } from '../base/codec.ts'
 import { hash } from '../base/hash.ts'
 import { MAX_EVENT_BYTES, MAX_LOG_LENGTH, MAX_RUN_EVENTS } from '../base/limits.ts'
 import type { EventHeader } from './event.ts'
-import { decodeEventHeader } from './event.ts'
+import { eventHeaderAt } from './event.ts'
 import type { OpenedEvent } from './opened.ts'
 import { Mmr, peaksBytes } from './mmr.ts'
 import type { Signature } from './signature.ts'
@@ -121,9 +121,8 @@ export function verifyRun(run: Run, before: Mmr, databaseTag: Uint8Array): Verif
   const mmr = before.clone()
   for (const [i, bytes] of run.events.entries()) {
     const opened = run.opened?.[i]
-    const header = opened?.header ?? decodeEventHeader(bytes)
-    if (typeof header === 'string') return 'WRONG_EVENT'
-    if (header.seq !== mmr.length || !header.author.equals(run.author)) return 'WRONG_EVENT'
+    const header = opened?.header ?? eventHeaderAt(bytes, run.author, mmr.length)
+    if (header?.seq !== mmr.length) return 'WRONG_EVENT'
     const id = opened?.id ?? hash(bytes)
     headers.push(header)
     ids.push(id)

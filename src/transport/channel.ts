@@ -1,6 +1,7 @@
 import { AsyncQueue } from '../base/async-queue.ts'
 import type { PeerlogError } from '../base/errors.ts'
 import { CONNECTION_WINDOW_BYTES, MAX_MESSAGE_BYTES } from '../base/limits.ts'
+import { SendQueue } from './send-queue.ts'
 import { closedError, refusalOf } from './sendable.ts'
 import type { Connection } from './transport.ts'
 
@@ -26,13 +27,6 @@ export interface ChannelIdentity {
   handshakeHash: Uint8Array
 }
 
-interface Sending {
-  /** Null once it was handed to the link and the caller only waits for room. */
-  message: Uint8Array | null
-  resolve(): void
-  reject(error: PeerlogError): void
-}
-
 const SENT: Promise<void> = Promise.resolve()
 
 /**
@@ -50,8 +44,7 @@ export class Channel implements Connection {
   /** What we allow the peer to send. */
   #granted: number = CONNECTION_WINDOW_BYTES
   #toReturn = 0
-  #sending: Sending[] = []
-  #nextSending = 0
+  readonly #queue = new SendQueue()
   #state: 'open' | 'closing' | 'closed' = 'open'
   #reason = ''
   #flushTimer: NodeJS.Timeout | null = null
@@ -77,12 +70,9 @@ export class Channel implements Connection {
   send(message: Uint8Array): Promise<void> {
     const refusal = this.#refusal(message)
     if (refusal !== null) return Promise.reject(refusal)
-    if (this.#queued === 0 && this.#hasRoom) {
-      this.#transmit(message)
-      if (this.#hasRoom) return SENT
-      return this.#enqueue(null)
-    }
-    return this.#enqueue(message)
+    if (!this.#queue.isEmpty || !this.#hasRoom) return this.#queue.add(message)
+    this.#transmit(message)
+    return this.#hasRoom ? SENT : this.#queue.add(null)
   }
 
   receive(): Promise<Uint8Array | null> {
@@ -137,36 +127,15 @@ export class Channel implements Connection {
 
   /** Sends what waits, as far as credit and link allow. */
   pump(): void {
-    while (this.#queued > 0 && this.#hasRoom) {
-      const sending = this.#sending[this.#nextSending] as Sending
-      if (sending.message !== null) {
-        this.#transmit(sending.message)
-        sending.message = null
-        if (!this.#hasRoom && this.#state === 'open') return
-      }
-      this.#nextSending++
-      sending.resolve()
-    }
-    if (this.#queued === 0) {
-      this.#sending = []
-      this.#nextSending = 0
-    } else if (this.#nextSending >= 1024) {
-      this.#sending = this.#sending.slice(this.#nextSending)
-      this.#nextSending = 0
-    }
-    if (this.#state === 'closing' && !this.#hasUnsent) this.#finish()
+    this.#queue.drain(
+      () => this.#hasRoom,
+      this.#state === 'open',
+      (message) => this.#transmit(message),
+    )
+    if (this.#state === 'closing' && !this.#queue.hasUnsent) this.#finish()
   }
 
   // ---- inside -----------------------------------------------------------------------------------------------------
-
-  get #queued(): number {
-    return this.#sending.length - this.#nextSending
-  }
-
-  get #hasUnsent(): boolean {
-    const first = this.#sending[this.#nextSending]
-    return first !== undefined && (first.message !== null || this.#queued > 1)
-  }
 
   get #hasRoom(): boolean {
     return this.#credit > 0 && this.#link.writable && this.#state !== 'closed'
@@ -183,13 +152,6 @@ export class Channel implements Connection {
   #transmit(message: Uint8Array): void {
     this.#credit -= message.length + MESSAGE_COST_BYTES
     this.#link.sendData(message)
-  }
-
-  #enqueue(message: Uint8Array | null): Promise<void> {
-    const sent = new Promise<void>((resolve, reject) => this.#sending.push({ message, resolve, reject }))
-    // Senders need not wait: their connection's end must not become an unhandled rejection.
-    sent.catch(() => {})
-    return sent
   }
 
   #returnCredit(bytes: number): void {
@@ -213,14 +175,7 @@ export class Channel implements Connection {
     this.#state = 'closed'
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer)
     this.#received.end()
-    const waiting = this.#sending.slice(this.#nextSending)
-    this.#sending = []
-    this.#nextSending = 0
-    const error = this.#closedError()
-    for (const sending of waiting) {
-      if (sending.message === null && closedHere) sending.resolve()
-      else sending.reject(error)
-    }
+    this.#queue.end(this.#closedError(), closedHere)
     this.#resolveClosed()
   }
 }

@@ -6,7 +6,7 @@ import { hash } from '../../src/base/hash.ts'
 import { MAX_EVENT_BYTES, MAX_LINKS } from '../../src/base/limits.ts'
 import { MAX_TICK, MAX_TIME } from '../../src/event/clock.ts'
 import type { EventBody, EventFault, EventHeader } from '../../src/event/event.ts'
-import { decodeEventBody, decodeEventHeader, encodeEvent } from '../../src/event/event.ts'
+import { decodeEventBody, decodeEventHeader, encodeEvent, eventHeaderAt } from '../../src/event/event.ts'
 import {
   anyBytes,
   authorKeys,
@@ -61,7 +61,27 @@ function expectSound(bytes: Buffer, key: Buffer | null): Decoded | EventFault {
   const result = decode(bytes, key)
   if (typeof result === 'string') expect(FAULTS.has(result)).toBe(true)
   else expect(encodeAgain(bytes, result, key).equals(bytes)).toBe(true)
+  expectHeaderAt(bytes)
   return result
+}
+
+/** Looking for the header of one author and place finds what decoding does, and nothing at any other. */
+function expectHeaderAt(bytes: Buffer): void {
+  const header = decodeEventHeader(bytes)
+  if (typeof header === 'string') {
+    for (const seq of [0, 1, 127, 128, 300, 2 ** 40]) {
+      const author = Buffer.alloc(32)
+      author.set(bytes.subarray(2, 34))
+      expect(eventHeaderAt(bytes, author, seq)).toBe(null)
+    }
+    return
+  }
+  const { author, seq } = header
+  expect(eventHeaderAt(bytes, author, seq)).toEqual(header)
+  for (const other of [seq + 1, seq - 1, seq * 128, seq % 128, Math.floor(seq / 128)]) {
+    if (other !== seq && other >= 0) expect(eventHeaderAt(bytes, author, other)).toBe(null)
+  }
+  for (const bit of [0, 100, 255]) expect(eventHeaderAt(bytes, flipBit(author, bit), seq)).toBe(null)
 }
 
 const anyEvent = fc

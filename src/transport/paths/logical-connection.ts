@@ -1,4 +1,6 @@
 import { AsyncQueue } from '../../base/async-queue.ts'
+import { Alarm } from '../alarm.ts'
+import { SendQueue } from '../send-queue.ts'
 import { closedError, refusalOf } from '../sendable.ts'
 import type { Connection, Path } from '../transport.ts'
 import type { CoreOutput } from './connection-core.ts'
@@ -29,13 +31,6 @@ export interface LogicalOwner {
   onEnd(reason: string, byPeer: boolean): Promise<void>
 }
 
-interface Sending {
-  /** Null once it was taken over and the caller only waits for room. */
-  message: Uint8Array | null
-  resolve(): void
-  reject(error: Error): void
-}
-
 const SENT: Promise<void> = Promise.resolve()
 
 /** A connection to a peer that goes over whichever of its paths is best, and outlives them. */
@@ -47,13 +42,11 @@ export class LogicalConnection implements Connection {
   readonly #core: ConnectionCore
   readonly #owner: LogicalOwner
   readonly #inbox: AsyncQueue<Uint8Array>
-  #sending: Sending[] = []
-  #nextSending = 0
+  readonly #queue = new SendQueue()
   #state: 'open' | 'closing' | 'closed' = 'open'
   #reason = ''
   #pumping = false
-  #timer: NodeJS.Timeout | undefined
-  #timerAt = Infinity
+  readonly #alarm: Alarm
   #flushTimer: NodeJS.Timeout | undefined
   #current: number | null = null
   #path: Path = { transport: '', reason: 'pending' }
@@ -69,6 +62,13 @@ export class LogicalConnection implements Connection {
     this.id = identity.id
     this.#owner = owner
     this.#core = new ConnectionCore(identity.initiator, performance.now())
+    this.#alarm = new Alarm(
+      () => performance.now(),
+      () => {
+        this.#core.wake(performance.now())
+        this.#pump()
+      },
+    )
     this.#inbox = new AsyncQueue((message) => {
       this.#core.read(message, performance.now())
       this.#pump()
@@ -89,10 +89,10 @@ export class LogicalConnection implements Connection {
   send(message: Uint8Array): Promise<void> {
     const refusal = refusalOf(message) ?? (this.#state === 'open' ? null : closedError(this.peerId, this.#reason))
     if (refusal !== null) return Promise.reject(refusal)
-    if (this.#queued > 0 || !this.#core.hasRoom) return this.#enqueue(message)
+    if (!this.#queue.isEmpty || !this.#core.hasRoom) return this.#queue.add(message)
     this.#core.send(message)
     this.#pump()
-    return this.#core.hasRoom ? SENT : this.#enqueue(null)
+    return this.#core.hasRoom ? SENT : this.#queue.add(null)
   }
 
   receive(): Promise<Uint8Array | null> {
@@ -172,17 +172,6 @@ export class LogicalConnection implements Connection {
 
   // ---- inside -----------------------------------------------------------------------------------------------------
 
-  get #queued(): number {
-    return this.#sending.length - this.#nextSending
-  }
-
-  #enqueue(message: Uint8Array | null): Promise<void> {
-    const sent = new Promise<void>((resolve, reject) => this.#sending.push({ message, resolve, reject }))
-    // Senders need not wait: their connection's end must not become an unhandled rejection.
-    sent.catch(() => {})
-    return sent
-  }
-
   /** Does what the core wants done, and gives it what waits to be sent. Safe to call at any time. */
   #pump(): void {
     if (this.#pumping) return
@@ -194,40 +183,21 @@ export class LogicalConnection implements Connection {
     } finally {
       this.#pumping = false
     }
-    this.#arm()
+    this.#alarm.set(this.#core.wakeAt)
   }
 
   /** Hands the core what waits, as far as it has room. False if there was nothing to hand over. */
   #feed(): boolean {
-    let fed = false
-    while (this.#queued > 0 && this.#core.hasRoom) {
-      const sending = this.#sending[this.#nextSending] as Sending
-      if (sending.message !== null) {
-        this.#core.send(sending.message)
-        sending.message = null
-        fed = true
-        if (!this.#core.hasRoom && this.#state === 'open') return true
-      }
-      this.#nextSending++
-      sending.resolve()
-    }
-    if (this.#queued === 0) {
-      this.#sending = []
-      this.#nextSending = 0
-    } else if (this.#nextSending >= 1024) {
-      this.#sending = this.#sending.slice(this.#nextSending)
-      this.#nextSending = 0
-    }
-    if (this.#state === 'closing' && !this.#hasUnsent && !this.#core.closing) {
+    const fed = this.#queue.drain(
+      () => this.#core.hasRoom,
+      this.#state === 'open',
+      (message) => this.#core.send(message),
+    )
+    if (this.#state === 'closing' && !this.#queue.hasUnsent && !this.#core.closing) {
       this.#core.close(this.#reason, performance.now())
       return true
     }
     return fed
-  }
-
-  get #hasUnsent(): boolean {
-    const first = this.#sending[this.#nextSending]
-    return first !== undefined && (first.message !== null || this.#queued > 1)
   }
 
   #perform(output: CoreOutput): void {
@@ -258,34 +228,8 @@ export class LogicalConnection implements Connection {
     clearTimeout(this.#flushTimer)
     clearInterval(this.#outlookTimer)
     this.#inbox.end()
-    const waiting = this.#sending.slice(this.#nextSending)
-    this.#sending = []
-    this.#nextSending = 0
-    for (const sending of waiting) {
-      if (sending.message === null && closedHere) sending.resolve()
-      else sending.reject(closedError(this.peerId, this.#reason))
-    }
+    this.#queue.end(closedError(this.peerId, this.#reason), closedHere)
     this.#resolveClosed(this.#owner.onEnd(this.#reason, !closedHere && !lost))
-  }
-
-  #arm(): void {
-    const at = this.#core.wakeAt
-    if (at === this.#timerAt) return
-    // A timer that fires too early only looks again; one that was pushed back by traffic is left as it is.
-    if (at > this.#timerAt && this.#timer !== undefined && at !== Infinity) return
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#timerAt = at
-    if (at === Infinity) return
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined
-        this.#timerAt = Infinity
-        this.#core.wake(performance.now())
-        this.#pump()
-      },
-      Math.max(1, at - performance.now()),
-    )
   }
 
   // ---- the way ----------------------------------------------------------------------------------------------------
