@@ -37,12 +37,13 @@ export interface OpenDatabase {
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1')
 const HEADER_BYTES = 100
 const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex')
-const CACHE_KIB = 32 * 1024
+/** Of the file's pages; those that are not among them come from the operating system's cache. */
+const CACHE_KIB = 16 * 1024
 /**
- * Pages in the write-ahead log before a commit moves them to the file: 3 MiB. Five times as many would make bulk appends a
- * few percent faster, and hold the event loop up five times as long.
+ * Pages in the write-ahead log before a commit moves them to the file: 4 MiB. Four times as many would make bulk appends a
+ * few percent faster, and hold the event loop up four times as long.
  */
-const CHECKPOINT_PAGES = 768
+const CHECKPOINT_PAGES = 1024
 
 /**
  * Opens or creates a peerlog database. A file of somebody else, of a newer peerlog or a damaged one is refused before
