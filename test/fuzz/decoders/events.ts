@@ -1,7 +1,14 @@
 import { MAX_EVENT_BYTES, MAX_LINKS, MAX_SUBJECT_BYTES, MAX_TYPE_BYTES } from '../../../src/base/limits.ts'
 import { decodeData, encodeData } from '../../../src/event/data.ts'
 import type { EventBody, EventHeader, Link } from '../../../src/event/event.ts'
-import { decodeEventBody, decodeEventHeader, encodeEvent, sealEvent, writeEvent } from '../../../src/event/event.ts'
+import {
+  decodeEventBody,
+  decodeEventHeader,
+  encodeEvent,
+  eventHeaderAt,
+  sealEvent,
+  writeEvent,
+} from '../../../src/event/event.ts'
 import { subjectFault } from '../../../src/event/subject.ts'
 import type { Chance } from '../chance.ts'
 import type { Decoder } from '../fuzz.ts'
@@ -97,8 +104,19 @@ interface Decoded {
   nonce: Buffer
 }
 
+/** Whoever looks for the header of one log and place finds what is decoded there, and nothing at another place. */
+function expectHeaderAt(bytes: Buffer, header: EventHeader | string): void {
+  const author = Buffer.alloc(32)
+  author.set(bytes.subarray(2, 34))
+  const isThere = typeof header !== 'string'
+  const seq = isThere ? header.seq : 300
+  if ((eventHeaderAt(bytes, author, seq) !== null) !== isThere) throw new Error('a header is there, or is not')
+  if (eventHeaderAt(bytes, author, seq + 129) !== null) throw new Error('a header at two places')
+}
+
 function decodeEvent(bytes: Buffer, sealKey: Buffer | null): Decoded | null {
   const header = decodeEventHeader(bytes)
+  expectHeaderAt(bytes, header)
   if (typeof header === 'string') return null
   const content = decodeEventBody(bytes, header, sealKey)
   if (typeof content === 'string') return null
