@@ -159,7 +159,7 @@ export const MAX_DIFFERENCES = 1000
 export const ANNOUNCE_INTERVAL_MS = 20
 /** Announcements of lengths to all peers together: of many peers, each hears of more events at a time. */
 export const ANNOUNCES_PER_SECOND = 100
-/** Peers, about, that are pushed at first what others have written; the others are told, and push-fed once they ask. */
+/** Peers, about, that are pushed at first what others have written; the others are told, and pushed to once they ask. */
 export const EAGER_PEERS = 4
 /** Milliseconds that an announced event may take to arrive by another peer before we ask for it. */
 export const LAZY_PULL_MS = 60

@@ -107,10 +107,8 @@ class DatagramLink {
     })
   }
 
-  changed({ runs, forks }: StoreCommit): void {
-    const now = this.#options.now()
-    if (forks.length > 0) this.#gossip.forked(forks, now)
-    this.#gossip.changed(runs, now)
+  changed(commit: StoreCommit): void {
+    this.#gossip.changed(commit, this.#options.now())
     this.#pump()
   }
 

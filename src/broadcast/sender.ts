@@ -67,7 +67,7 @@ export class Sender {
   }
 
   /** The peer has said how it wants what others have written. */
-  asked(manner: Manner): void {
+  prefer(manner: Manner): void {
     this.#manner = manner
   }
 

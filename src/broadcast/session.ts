@@ -288,7 +288,7 @@ export class Session {
         return this.#onFork(message.proof, bytes)
       case 'lazy':
       case 'eager':
-        this.#sender.asked(message.type)
+        this.#sender.prefer(message.type)
         break
       case 'mark':
         this.#marking.heard(message.mark)

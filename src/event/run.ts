@@ -43,6 +43,14 @@ export function encodedRunBytes(run: Run): number {
   return bytes
 }
 
+/** The run without its first events. `peaks`: those before what is left. */
+export function runFrom(run: Run, from: number, peaks: Buffer | null): Run {
+  const skipped = from - run.from
+  const rest: Run = { ...run, from, peaks, events: run.events.slice(skipped) }
+  if (run.opened !== undefined) rest.opened = run.opened.slice(skipped)
+  return rest
+}
+
 /** Writes the run and returns the offset after it. */
 export function writeRun(into: Buffer, offset: number, run: Run): number {
   into.set(run.author, offset)
@@ -92,14 +100,6 @@ export type RunFault =
   | 'WRONG_EVENT'
   /** The signature does not cover what precedes it. */
   | 'WRONG_SIGNATURE'
-
-/** The run without its first events. `peaks`: those before what is left. */
-export function runFrom(run: Run, from: number, peaks: Buffer | null): Run {
-  const skipped = from - run.from
-  const rest: Run = { ...run, from, peaks, events: run.events.slice(skipped) }
-  if (run.opened !== undefined) rest.opened = run.opened.slice(skipped)
-  return rest
-}
 
 export interface VerifiedRun {
   headers: EventHeader[]

@@ -51,10 +51,8 @@ export class DatagramLink {
     this.#pump()
   }
 
-  changed({ runs, forks }: StoreCommit): void {
-    const now = this.#now()
-    if (forks.length > 0) this.#gossip.forked(forks, now)
-    this.#gossip.changed(runs, now)
+  changed(commit: StoreCommit): void {
+    this.#gossip.changed(commit, this.#now())
     this.#pump()
   }
 

@@ -17,6 +17,7 @@ import { ClaimTable } from '../../src/broadcast/claims.ts'
 import { ControlBudget } from '../../src/broadcast/control-budget.ts'
 import { RepeatBudget } from '../../src/broadcast/repeat-budget.ts'
 import { Turns } from '../../src/broadcast/turns.ts'
+import { Rounds } from './rounds.ts'
 
 describe('bans', () => {
   it('grow with each offence up to an hour, and are forgiven after as long', () => {
@@ -125,17 +126,11 @@ describe('turns', () => {
   it('are given one in each round of the event loop, in order', async () => {
     const turns = new Turns()
     const order: number[] = []
-    let rounds = 0
-    let isCounting = true
-    const count = (): void => {
-      rounds++
-      if (isCounting) setImmediate(count)
-    }
-    setImmediate(count)
+    const rounds = new Rounds()
     await Promise.all(Array.from({ length: 10 }, (_, n) => turns.next(true).then(() => order.push(n))))
-    isCounting = false
+    rounds.stop()
     expect(order).toEqual(Array.from({ length: 10 }, (_, n) => n))
-    expect(rounds).toBeGreaterThanOrEqual(9)
+    expect(rounds.count).toBeGreaterThanOrEqual(9)
   })
 
   it('go to who brings news every other time, however many do not', async () => {

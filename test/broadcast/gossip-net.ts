@@ -190,9 +190,8 @@ export class GossipNode implements Station {
       peerId: this.peerId,
       random: bytesFrom(1000 + no + net.options.seed),
     })
-    this.store.onCommit(({ runs, forks }) => {
-      if (forks.length > 0) this.gossip.forked(forks, this.net.now)
-      this.gossip.changed(runs, this.net.now)
+    this.store.onCommit((commit) => {
+      this.gossip.changed(commit, this.net.now)
       this.pump()
     })
     this.gossip.start(net.now)

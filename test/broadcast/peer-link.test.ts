@@ -12,6 +12,7 @@ import { Turns } from '../../src/broadcast/turns.ts'
 import type { Connection } from '../../src/transport/transport.ts'
 import { admissionProof } from '../../src/broadcast/admission.ts'
 import { keys, World } from './world.ts'
+import { Rounds } from './rounds.ts'
 
 afterEach(() => vi.useRealTimers())
 
@@ -140,27 +141,21 @@ describe('PeerLink', () => {
     for (const start of [meeting, []]) {
       const { connection, link: it, end, ingest } = link()
       for (const bytes of start) connection.deliver(bytes)
-      let rounds = 0
-      let isCounting = true
-      const count = (): void => {
-        rounds++
-        if (isCounting) setImmediate(count)
-      }
-      setImmediate(count)
+      const rounds = new Rounds()
       connection.deliver(frame)
       if (start.length === 0) {
         expect(await end).toMatchObject({ reason: 'protocol-violation' })
-        expect(rounds).toBeLessThanOrEqual(2)
+        expect(rounds.count).toBeLessThanOrEqual(2)
       } else {
         await vi.waitFor(() => expect(ingest).toHaveBeenCalledOnce(), { timeout: 10_000 })
         const received = ingest.mock.calls[0]?.[1] as { runs: Run[] }
         expect(received.runs.map(({ opened }) => opened?.length)).toEqual(runs.map(({ events }) => events.length))
-        expect(rounds).toBeGreaterThan(2)
+        expect(rounds.count).toBeGreaterThan(2)
         it.session.close()
         it.pump()
         await end
       }
-      isCounting = false
+      rounds.stop()
     }
   })
 

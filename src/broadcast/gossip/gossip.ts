@@ -1,7 +1,7 @@
 import { assert } from '../../base/errors.ts'
 import { MAX_CLOCK_BACK_MS } from '../../base/limits.ts'
 import type { EndReason, Violation } from '../end-reason.ts'
-import type { ReplicaChange, ReplicaLog } from '../replica.ts'
+import type { ReplicaChange } from '../replica.ts'
 import type { RunStatus } from '../receiver.ts'
 import { Allowance } from './allowance.ts'
 import type { Dropped } from './contacts.ts'
@@ -26,7 +26,7 @@ import type { GossipOutput, GossipPeer } from './output.ts'
 import { Pieces } from './pieces.ts'
 import { Proofs } from './proofs.ts'
 import type { Remote } from './remote.ts'
-import type { GossipReplica, StoredItem } from './replica.ts'
+import type { GossipChange, GossipReplica, StoredItem } from './replica.ts'
 import { Stage } from './stage.ts'
 import type { Taken } from './taken.ts'
 
@@ -147,9 +147,14 @@ export class Gossip {
     this.#onMessage(remote, message, now)
   }
 
-  /** The replica has stored events, whoever sent them. */
-  changed(changes: readonly ReplicaChange[], now: number): void {
+  /** The replica has stored events, whoever sent them, or has found logs to be forked. */
+  changed({ runs, forks }: GossipChange, now: number): void {
     if (this.#phase !== 'running') return
+    if (forks.length > 0) this.#forked(now)
+    this.#stored(runs, now)
+  }
+
+  #stored(changes: readonly ReplicaChange[], now: number): void {
     this.#advance(now)
     this.#stage.grown(new Set(changes.map(({ log }) => log.hex)), now)
     this.#gather(now)
@@ -165,9 +170,7 @@ export class Gossip {
     this.#contacts.announce(now, NEWS_MS)
   }
 
-  /** Logs were found to be forked. */
-  forked(_logs: readonly ReplicaLog[], now: number): void {
-    if (this.#phase !== 'running') return
+  #forked(now: number): void {
     this.#advance(now)
     this.#items.forked()
     this.#compareRoots(now)

@@ -1,4 +1,10 @@
-import type { Replica } from '../replica.ts'
+import type { Replica, ReplicaChange, ReplicaLog } from '../replica.ts'
+
+/** What a transaction has changed, as far as gossip is concerned. */
+export interface GossipChange {
+  readonly runs: readonly ReplicaChange[]
+  readonly forks: readonly ReplicaLog[]
+}
 
 /** A stored event, as far as two replicas compare it. */
 export interface StoredItem {
